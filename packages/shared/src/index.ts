@@ -1,0 +1,15 @@
+export { type ErrorCode, errorCodes, SlipwayError } from "./errors.ts";
+export { MAX_PAYLOAD_BYTES, MAX_WORD_BYTES, splitPayload } from "./payload.ts";
+export { durationText, naturalCompare, nearest } from "./text.ts";
+export {
+  defaults,
+  EXIT_AVOID,
+  keyText,
+  NAME_PATTERN,
+  PROTOCOL_VERSION,
+  type Stage,
+  type StepKey,
+  stages,
+  type Verdict,
+  verdicts,
+} from "./words.ts";
