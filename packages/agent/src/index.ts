@@ -1,0 +1,33 @@
+// The pure core, its ports and what a simulator or a bench needs. The agent itself is started by main.ts.
+export { type JournalWrite, MemoryJournal } from "./journal/memory.ts";
+export { openSqliteJournal, type SqliteJournal } from "./journal/sqlite.ts";
+export { fromWire, toWire } from "./session/convert.ts";
+export { AgentCore, type AgentIdentity } from "./steps/core.ts";
+export type {
+  Executor,
+  FoundHook,
+  Hooks,
+  Journal,
+  Log,
+  Look,
+  Machine,
+  Ports,
+  Progress,
+  RawResult,
+  Task,
+} from "./steps/ports.ts";
+export { parseRequests } from "./steps/requests.ts";
+export type {
+  Hello,
+  Hook,
+  HookInventory,
+  HookRequests,
+  Incoming,
+  OutboxEntry,
+  Outgoing,
+  Report,
+  StepResult,
+  StepRow,
+  StepSpec,
+} from "./steps/types.ts";
+export { noRequests } from "./steps/verdict.ts";

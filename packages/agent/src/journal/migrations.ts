@@ -1,0 +1,29 @@
+/**
+ * The journal's schema, one entry a version; `user_version` tells which were applied. Entries are never changed once
+ * released: a host may come from any of them.
+ *
+ *   step    one row per key, for ever open until ended, then kept for people
+ *   outbox  what the controller has not acknowledged yet; ids are never used twice
+ */
+export const migrations: readonly string[] = [
+  `
+  create table step (
+    id integer primary key,
+    key text not null unique,
+    state text not null check (state in ('accepted', 'ended')),
+    boot_id text not null,
+    accepted_at_ms integer not null,
+    spec text not null,
+    hook text,
+    cancel_reason text,
+    result text
+  ) strict;
+  create index step_open on step (id) where state = 'accepted';
+  create table outbox (
+    id integer primary key autoincrement,
+    step integer not null references step (id),
+    kind text not null check (kind in ('accepted', 'ended'))
+  ) strict;
+  create index outbox_step on outbox (step);
+  `,
+];

@@ -1,0 +1,420 @@
+import { keyText, PROTOCOL_VERSION, SlipwayError, type StepKey } from "@slipway/shared";
+import { Delivery, rowReport } from "./delivery.ts";
+import { hookEnvironment, keyProblem, specProblem } from "./key.ts";
+import type { Journal, Ports, Progress } from "./ports.ts";
+import type { Incoming, Outgoing, StepResult, StepRow, StepSpec } from "./types.ts";
+import { hookResult, instantResult, lostResult, rebootedResult } from "./verdict.ts";
+
+/** A start that left no trace is repeated after this time; the executor's claim keeps it at one run. */
+const RESTART_MS = 5_000;
+const PRUNE_EVERY_MS = 3_600_000;
+/** Ended steps kept in the journal for the people who look at it. */
+const KEPT_ROWS = 1_000;
+
+/** Who this agent is; constant for the life of the process. */
+export interface AgentIdentity {
+  readonly host: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly agentVersion: string;
+  readonly incarnation: string;
+  readonly kernel: string;
+  readonly nodeVersion: string;
+  /** Executor's name for the controller: direct, systemd or simulated. */
+  readonly executor: string;
+}
+
+/** Done after the transaction that made it due is durable, never before. */
+type Effect = () => void;
+
+/**
+ * The durable step runner. It decides; its ports act. Everything is synchronous and level-triggered: what is to be done
+ * follows from the journal and from a look at the executor, so a crash anywhere is repaired by `recover` or the next `tick`.
+ *
+ * A step is journalled before it is started, its result before it is reported, and its files are dropped only after the
+ * report is acknowledged.
+ */
+export class AgentCore {
+  readonly #ports: Ports;
+  readonly #identity: AgentIdentity;
+  readonly #delivery: Delivery;
+  #send: ((message: Outgoing) => void) | undefined;
+  #welcomed = false;
+  #heartbeatIntervalMs = 1_000;
+  #heartbeatSeq = 0;
+  #heartbeatDueMs = 0;
+  #pruneDueMs = 0;
+  /** Why the journal or the state directory cannot be written; empty when it can. */
+  #trouble = "";
+  /** Monotonic time of this process's last start of a step. */
+  readonly #startedMs = new Map<string, number>();
+  /** Steps whose cancellation this process has handed to the executor. */
+  readonly #stopped = new Set<string>();
+  /** Last progress sent, to send changes only. */
+  readonly #progress = new Map<string, string>();
+
+  constructor(ports: Ports, identity: AgentIdentity) {
+    this.#ports = ports;
+    this.#identity = identity;
+    this.#delivery = new Delivery(ports.journal);
+  }
+
+  /** Why nothing can be made durable right now; empty when all is well. */
+  get trouble(): string {
+    return this.#trouble;
+  }
+
+  /** Steps in hand. */
+  running(): readonly StepKey[] {
+    return this.#ports.journal.open().map((row) => row.key);
+  }
+
+  /** Takes up every open step where the last process, or the last boot, left it. Called once, before anything else. */
+  recover(): void {
+    const { journal, executor } = this.#ports;
+    const open = journal.open();
+    for (const row of open) {
+      this.#ports.log("info", `${keyText(row.key)}: found open in the journal`);
+      this.#guard(row.key, () => this.#settle(row, true));
+    }
+    const stillWanted = new Set(open.map((row) => keyText(row.key)));
+    for (const entry of allOutbox(journal)) stillWanted.add(keyText(entry));
+    // A crash between an acknowledgement and the dropping of the files leaves them behind. What the journal does not know
+    // at all is kept: if the journal was lost, these files are the only memory of what has run.
+    for (const id of executor.known())
+      if (!stillWanted.has(id) && journal.get(keyOf(id))?.state === "ended")
+        this.#guard(undefined, () => executor.forget(id));
+    this.#prune();
+  }
+
+  /** A stream is open; the first message on it is the Hello. */
+  connected(send: (message: Outgoing) => void): void {
+    const { hooks, machine } = this.#ports;
+    this.#send = send;
+    this.#welcomed = false;
+    this.#delivery.close();
+    this.#progress.clear();
+    send({
+      type: "hello",
+      protocol: PROTOCOL_VERSION,
+      ...this.#identity,
+      bootId: machine.bootId(),
+      hooks: hooks.inventory(),
+      uptimeMs: machine.monotonicMs(),
+    });
+  }
+
+  disconnected(): void {
+    this.#send = undefined;
+    this.#welcomed = false;
+    this.#delivery.close();
+  }
+
+  /** Messages that arrived together are journalled together; their effects follow once all of them are durable. */
+  received(input: Incoming | readonly Incoming[]): void {
+    const messages: readonly Incoming[] = Array.isArray(input) ? input : [input as Incoming];
+    if (messages.length > 1) {
+      let effects: Effect[] | undefined;
+      try {
+        effects = this.#ports.journal.batch(() => messages.flatMap((message) => this.#handle(message)));
+      } catch {
+        // Nothing was changed. One by one, those that need no room (acknowledgements, questions) still get through.
+      }
+      if (effects !== undefined) {
+        for (const effect of effects) this.#guard(undefined, effect);
+        this.#flush();
+        return;
+      }
+    }
+    for (const message of messages) {
+      this.#guard("key" in message ? message.key : undefined, () => {
+        const effects = this.#ports.journal.batch(() => this.#handle(message));
+        for (const effect of effects) this.#guard(undefined, effect);
+      });
+    }
+    this.#flush();
+  }
+
+  /** The executor noticed the end of a step. Only a hint: `tick` finds it too. */
+  ended(id: string): void {
+    this.#guard(undefined, () => {
+      const row = this.#ports.journal.get(keyOf(id));
+      if (row?.state === "accepted") this.#settle(row, false);
+    });
+    this.#flush();
+  }
+
+  /** Looks at everything in hand; to be called a few times a second. */
+  tick(): void {
+    const nowMs = this.#ports.machine.monotonicMs();
+    let open: readonly StepRow[] = [];
+    this.#guard(undefined, () => {
+      open = this.#ports.journal.open();
+    });
+    for (const row of open) {
+      this.#guard(row.key, () => {
+        if (row.spec.kind === "hook") this.#settle(row, false);
+      });
+    }
+    if (nowMs >= this.#pruneDueMs) this.#prune();
+    this.#flush();
+    if (this.#welcomed && nowMs >= this.#heartbeatDueMs) {
+      this.#heartbeatDueMs = nowMs + this.#heartbeatIntervalMs;
+      this.#guard(undefined, () =>
+        this.#tell({ type: "heartbeat", seq: ++this.#heartbeatSeq, running: this.running() }),
+      );
+    }
+  }
+
+  /** Journals what a message asks for and returns what is to be done once that is durable. */
+  #handle(message: Incoming): Effect[] {
+    const { journal, hooks, log } = this.#ports;
+    if (message.type === "welcome") return [() => this.#welcome(message.heartbeatIntervalMs)];
+    if (!this.#welcomed) {
+      log("warn", `${message.type}: came before the controller's welcome; ignored`);
+      return [];
+    }
+    switch (message.type) {
+      case "start":
+        return this.#accept(message.key, message.spec);
+      case "cancel":
+        return this.#cancel(message.key, message.reason);
+      case "query":
+        return this.#refused(message.key) ? [] : [() => this.#answer(message.key)];
+      case "refresh-hooks":
+        return [() => this.#tell({ type: "hooks", inventory: hooks.inventory(), nonce: message.nonce })];
+      case "ack": {
+        const done = journal.ack(message.ids);
+        return [
+          () => {
+            this.#wrote();
+            this.#delivery.acknowledged(message.ids);
+            for (const key of done) this.#guard(undefined, () => this.#ports.executor.forget(keyText(key)));
+          },
+        ];
+      }
+    }
+  }
+
+  #welcome(heartbeatIntervalMs: number): void {
+    if (this.#send === undefined) return;
+    this.#welcomed = true;
+    this.#heartbeatIntervalMs = Math.max(100, heartbeatIntervalMs || 1_000);
+    this.#heartbeatDueMs = this.#ports.machine.monotonicMs();
+    this.#delivery.open(this.#send);
+  }
+
+  #accept(key: StepKey, spec: StepSpec): Effect[] {
+    const { journal, hooks, machine } = this.#ports;
+    if (this.#refused(key, spec)) return [];
+    if (journal.get(key) !== undefined) return [() => this.#answer(key)];
+    // Looked at before the new row is among the open ones.
+    const busy = journal.open().find((row) => isExclusive(row.spec));
+    const base = { key, spec, state: "accepted", bootId: machine.bootId(), acceptedAtMs: machine.wallMs() } as const;
+    const endAtOnce = (row: StepRow, verdict: StepResult["verdict"], reason: string, extra = {}): Effect[] => {
+      journal.accept(row);
+      journal.end(key, instantResult(row, verdict, reason, row.bootId, machine.wallMs(), extra));
+      return [() => this.#wrote()];
+    };
+    if (busy !== undefined && isExclusive(spec))
+      return endAtOnce(base, "failed", `refused: ${keyText(busy.key)} is still in hand on this host`);
+    switch (spec.kind) {
+      case "noop":
+        return endAtOnce(base, "ok", "");
+      case "inspect":
+        return endAtOnce(base, "ok", "", { hooks: hooks.inventory() });
+      case "reboot":
+        journal.accept(base);
+        return [() => this.#wrote(), () => this.#reboot(base)];
+      case "hook": {
+        const found = hooks.find(spec.stage);
+        if (found.state === "absent") return endAtOnce(base, "no-hook", "");
+        const hook = { file: found.file, sha256: found.sha256 };
+        if (found.state === "problem") return endAtOnce({ ...base, hook }, "failed", found.reason);
+        const row = { ...base, hook };
+        journal.accept(row);
+        return [() => this.#wrote(), () => this.#guard(key, () => this.#launch(row))];
+      }
+    }
+  }
+
+  #cancel(key: StepKey, reason: string): Effect[] {
+    const { journal } = this.#ports;
+    if (this.#refused(key)) return [];
+    const row = journal.get(key);
+    // A reboot cannot be taken back; what became of it will show.
+    if (row === undefined || row.state === "ended" || row.spec.kind !== "hook") return [() => this.#answer(key)];
+    const text = reason === "" ? "cancelled by the controller" : reason;
+    journal.requestCancel(key, text);
+    return [() => this.#guard(key, () => this.#stop(key, text))];
+  }
+
+  /** Hands a cancellation to the executor, once in this process. */
+  #stop(key: StepKey, reason: string): void {
+    const id = keyText(key);
+    if (this.#stopped.has(id)) return;
+    this.#ports.executor.cancel(id, reason);
+    this.#stopped.add(id);
+  }
+
+  /** Brings one open row as far as it can be brought now. */
+  #settle(row: StepRow, recovering: boolean): void {
+    const { executor, machine } = this.#ports;
+    const bootId = machine.bootId();
+    if (row.spec.kind === "reboot") {
+      if (row.bootId !== bootId) this.#end(row, rebootedResult(row, bootId, machine.wallMs()));
+      else if (recovering) this.#reboot(row);
+      return;
+    }
+    // Accepted and ended in one transaction; an open one cannot be.
+    if (row.spec.kind !== "hook") return;
+    const id = keyText(row.key);
+    const look = executor.look(id);
+    switch (look.state) {
+      case "ended":
+        this.#end(row, hookResult(row, look.result));
+        break;
+      case "lost":
+        this.#end(row, lostResult(row, look, bootId, machine.wallMs()));
+        break;
+      case "absent":
+        if (row.cancelReason !== undefined) this.#stop(row.key, row.cancelReason);
+        else if (this.#mayStart(id)) this.#launch(row);
+        break;
+      case "running":
+        if (row.cancelReason !== undefined) this.#stop(row.key, row.cancelReason);
+        this.#reportProgress(row.key, executor.progress(id));
+        break;
+    }
+  }
+
+  #mayStart(id: string): boolean {
+    const lastMs = this.#startedMs.get(id);
+    return lastMs === undefined || this.#ports.machine.monotonicMs() - lastMs >= RESTART_MS;
+  }
+
+  /** Starts a journalled hook. What cannot be started for want of room is tried again; anything else ends the step. */
+  #launch(row: StepRow): void {
+    const { executor, hooks, machine } = this.#ports;
+    if (row.spec.kind !== "hook" || row.hook === undefined) return;
+    const id = keyText(row.key);
+    this.#startedMs.set(id, machine.monotonicMs());
+    const now = hooks.find(row.spec.stage);
+    if (now.state !== "found" || now.file !== row.hook.file || now.sha256 !== row.hook.sha256) {
+      executor.cancel(id, `${row.hook.file} is not the file any more that the step was accepted with`);
+      return;
+    }
+    const bootId = machine.bootId();
+    try {
+      executor.start(id, {
+        program: row.hook.file,
+        args: row.spec.args,
+        env: hookEnvironment(row.key, bootId, this.#identity.labels),
+        timeoutMs: row.spec.timeoutMs,
+        graceMs: row.spec.graceMs,
+        bootId,
+      });
+    } catch (thrown) {
+      const error = SlipwayError.from(thrown);
+      if (error.code === "out-of-space") throw error;
+      // Sealed rather than ended here: an earlier process may have started it a moment ago.
+      executor.cancel(id, error.message);
+    }
+  }
+
+  #reboot(row: StepRow): void {
+    const { machine, log } = this.#ports;
+    log("info", `${keyText(row.key)}: asking the machine to reboot`);
+    machine.reboot((reason) => {
+      this.#guard(row.key, () =>
+        this.#end(row, instantResult(row, "failed", reason, machine.bootId(), machine.wallMs())),
+      );
+      this.#flush();
+    });
+  }
+
+  #end(row: StepRow, result: StepResult): void {
+    const id = keyText(row.key);
+    this.#ports.journal.end(row.key, result);
+    this.#wrote();
+    this.#startedMs.delete(id);
+    this.#stopped.delete(id);
+    this.#progress.delete(id);
+    this.#ports.log("info", `${id}: accepted => ended (${result.verdict}${result.reason && `: ${result.reason}`})`);
+  }
+
+  #answer(key: StepKey): void {
+    const row = this.#ports.journal.get(key);
+    this.#tell({
+      type: "report",
+      report: row === undefined ? { outboxId: 0, key, state: "unknown", bootId: "" } : rowReport(row),
+    });
+  }
+
+  #reportProgress(key: StepKey, progress: Progress | undefined): void {
+    if (progress === undefined || !this.#welcomed) return;
+    const id = keyText(key);
+    const text = `${progress.percent ?? ""} ${progress.message}`;
+    if (text === " " || this.#progress.get(id) === text) return;
+    this.#progress.set(id, text);
+    this.#tell({ type: "progress", key, ...progress });
+  }
+
+  #refused(key: StepKey, spec?: StepSpec): boolean {
+    const problem = keyProblem(key, this.#identity.host) ?? (spec === undefined ? undefined : specProblem(key, spec));
+    if (problem === undefined) return false;
+    this.#ports.log("warn", `step ignored: ${problem}`);
+    return true;
+  }
+
+  #tell(message: Outgoing): void {
+    if (this.#welcomed) this.#send?.(message);
+  }
+
+  #flush(): void {
+    this.#guard(undefined, () => this.#delivery.flush(this.#ports.machine.monotonicMs()));
+  }
+
+  #prune(): void {
+    this.#pruneDueMs = this.#ports.machine.monotonicMs() + PRUNE_EVERY_MS;
+    this.#guard(undefined, () => this.#ports.journal.prune(KEPT_ROWS));
+  }
+
+  /** A failing disk must not take the agent down: it says so once, tells the controller, and the next tick tries again. */
+  #guard(key: StepKey | undefined, action: () => void): void {
+    try {
+      action();
+    } catch (thrown) {
+      const text = SlipwayError.from(thrown).message;
+      if (this.#trouble !== text) this.#ports.log("error", `state: cannot be kept (${text})`);
+      this.#trouble = text;
+      if (key !== undefined) this.#reportProgress(key, { message: `waiting: ${text}` });
+    }
+  }
+
+  #wrote(): void {
+    if (this.#trouble !== "") this.#ports.log("info", `state: can be kept again (was: ${this.#trouble})`);
+    this.#trouble = "";
+  }
+}
+
+/** A host does one of these at a time, whichever run asks. */
+function isExclusive(spec: StepSpec): boolean {
+  return spec.kind === "hook" || spec.kind === "reboot";
+}
+
+/** Inverse of keyText for keys that passed `keyProblem`. */
+export function keyOf(id: string): StepKey {
+  const [run = "", host = "", step = "", attempt = "0"] = id.split("/");
+  return { run, host, step, attempt: Number(attempt) };
+}
+
+function* allOutbox(journal: Journal): Iterable<StepKey> {
+  for (let after = 0; ; ) {
+    const page = journal.outbox(after, 128);
+    for (const entry of page) {
+      after = entry.id;
+      yield entry.row.key;
+    }
+    if (page.length === 0) return;
+  }
+}

@@ -1,0 +1,137 @@
+import type { Stage, StepKey } from "@slipway/shared";
+import type { HookInventory, HookRequests, OutboxEntry, StepResult, StepRow } from "./types.ts";
+
+/**
+ * The agent's durable memory. Every method that changes something returns only once the change survives a power cut,
+ * or throws (`out-of-space` when the disk is full) and has changed nothing.
+ */
+export interface Journal {
+  /**
+   * Stores a new row and its `accepted` outbox entry; for a known key changes nothing and returns the stored row.
+   * `isNew` tells the two apart.
+   */
+  accept(row: StepRow): { readonly row: StepRow; readonly isNew: boolean };
+  /** Ends an open row and adds its `ended` outbox entry; the first result wins, later calls change nothing. */
+  end(key: StepKey, result: StepResult): void;
+  /** Remembers that an open step shall end. The first reason wins. */
+  requestCancel(key: StepKey, reason: string): void;
+  get(key: StepKey): StepRow | undefined;
+  /** Rows that have not ended, oldest first. */
+  open(): readonly StepRow[];
+  /** Unacknowledged entries with an id above `afterId`, lowest first, at most `limit`. */
+  outbox(afterId: number, limit: number): readonly OutboxEntry[];
+  /** Drops entries; returns the keys whose end is thereby acknowledged. Unknown ids are ignored. */
+  ack(ids: readonly number[]): readonly StepKey[];
+  /** Several changes in one transaction: all or none. Does not nest. */
+  batch<T>(change: () => T): T;
+  /** Drops the oldest ended and acknowledged rows, except the newest `keep`; returns how many went. */
+  prune(keep: number): number;
+}
+
+/** What an executor runs: a program with literal arguments. */
+export interface Task {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Variables of the hook contract; the executor adds PATH, HOME, LANG, SLIPWAY_OUTPUT and its own marker. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly graceMs: number;
+  readonly bootId: string;
+}
+
+/** What the executor saw of a task that ended under its eyes. The verdict is the core's. */
+export interface RawResult {
+  readonly exitCode?: number;
+  /** Empty when none. */
+  readonly signal: string;
+  readonly timedOut: boolean;
+  readonly cancelled: boolean;
+  /** The text given to `cancel`; empty when not cancelled. */
+  readonly cancelReason: string;
+  /** Why the program could not be started; empty when it was. */
+  readonly startError: string;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  readonly durationMs: number;
+  readonly output: string;
+  readonly outputBytes: number;
+  readonly requests: HookRequests;
+  /** Boot in which it ran. */
+  readonly bootId: string;
+}
+
+export type Look =
+  /** Provably never started. */
+  | { readonly state: "absent" }
+  | { readonly state: "running" }
+  | { readonly state: "ended"; readonly result: RawResult }
+  /** It was started, runs no more and left no result. */
+  | {
+      readonly state: "lost";
+      readonly reason: string;
+      readonly startedAtMs: number;
+      readonly output: string;
+      readonly outputBytes: number;
+      readonly requests: HookRequests;
+      readonly bootId: string;
+    };
+
+export interface Progress {
+  readonly percent?: number;
+  readonly message: string;
+}
+
+/**
+ * Runs hooks so that they outlive the agent. Ids are key texts; an executor derives short opaque names of its own
+ * from them. State must be found again by a new agent process and after a reboot.
+ */
+export interface Executor {
+  /**
+   * Returns at once. However often it is called for one id, by whichever agent process, the program runs at most once.
+   * Throws only when this call started nothing and left nothing behind that could start it later.
+   */
+  start(id: string, task: Task): void;
+  look(id: string): Look;
+  /**
+   * Ends the task: TERM, then KILL. A task that has not been started never will be: it becomes `ended`, cancelled.
+   * Can be repeated. Throws when the request could not be stored.
+   */
+  cancel(id: string, reason: string): void;
+  /** What the hook said last; may be stale. */
+  progress(id: string): Progress | undefined;
+  /** Drops everything kept for an ended task. Unknown ids are ignored. */
+  forget(id: string): void;
+  /** Ids that something is kept for. */
+  known(): readonly string[];
+}
+
+export type FoundHook =
+  | { readonly state: "found"; readonly file: string; readonly sha256: string }
+  | { readonly state: "absent" }
+  | { readonly state: "problem"; readonly file: string; readonly sha256: string; readonly reason: string };
+
+export interface Hooks {
+  inventory(): HookInventory;
+  find(stage: Stage): FoundHook;
+}
+
+export interface Machine {
+  /** Changes with every boot and only then. */
+  bootId(): string;
+  /** For people only. */
+  wallMs(): number;
+  /** Time since boot. */
+  monotonicMs(): number;
+  /** Asks for a reboot and returns at once; `failed` is called if it is refused. */
+  reboot(failed: (reason: string) => void): void;
+}
+
+export type Log = (level: "info" | "warn" | "error", text: string) => void;
+
+export interface Ports {
+  readonly journal: Journal;
+  readonly executor: Executor;
+  readonly hooks: Hooks;
+  readonly machine: Machine;
+  readonly log: Log;
+}
