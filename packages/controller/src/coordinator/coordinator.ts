@@ -1,0 +1,431 @@
+import { SlipwayError } from "@slipway/shared";
+import type { Recorded, RunEvent, RunSpec, StepResult } from "../domain/events.ts";
+import type { Effect, EffectRef, FleetView, HostFact, Wait } from "../domain/fleet.ts";
+import { hostOf, type Run } from "../domain/run.ts";
+import { type StepName, steps } from "../domain/words.ts";
+import { type Command, commandEvents } from "../engine/commands.ts";
+import { decide } from "../engine/decide.ts";
+import { describe, type Line } from "../engine/describe.ts";
+import { reduce, replay } from "../engine/reduce.ts";
+import { Cordons } from "./cordons.ts";
+import { EffectDesk } from "./effects.ts";
+import type { AgentLink, Clock, Gate, LogEntry, Platform, Roster, Store } from "./ports.ts";
+
+export interface CoordinatorPorts {
+  readonly store: Store;
+  readonly agents: AgentLink;
+  readonly gate: Gate;
+  readonly platform: Platform;
+  readonly clock: Clock;
+  readonly roster: Roster;
+  /** Trouble that no run can be told of, such as a full disk; called once per spell. */
+  readonly trouble: (text: string) => void;
+  /** There is something to flush; the shell should do so soon. May be called often. */
+  readonly work?: () => void;
+}
+
+export interface RunUpdate {
+  readonly run: Run;
+  readonly recorded: Recorded;
+  readonly lines: readonly Line[];
+}
+
+/**
+ * Record, decide, act. Inputs are written down in memory; `flush` decides what follows from them, makes all of it durable in
+ * one transaction, and only then acknowledges and acts. So nothing that the world has seen is ever forgotten, and a crash at
+ * any point is a re-read of the log. It holds no timer and does no I/O but through its ports: the shell calls `flush` soon
+ * after every input and `tick` now and then, the simulator calls both when it likes.
+ */
+export class Coordinator {
+  readonly #ports: CoordinatorPorts;
+  readonly #runs = new Map<string, Run>();
+  readonly #waits = new Map<string, readonly Wait[]>();
+  readonly #dirty = new Set<string>();
+  readonly #cordons = new Cordons();
+  readonly #desk: EffectDesk;
+  readonly #listeners = new Set<(update: RunUpdate) => void>();
+  #pending: LogEntry[] = [];
+  #updates: RunUpdate[] = [];
+  #whenDurable: (() => void)[] = [];
+  /** Engine time of each active run's next deadline. */
+  readonly #wakeAt = new Map<string, number>();
+  #sweepDesk = false;
+  #inTrouble = false;
+
+  constructor(ports: CoordinatorPorts) {
+    this.#ports = ports;
+    this.#desk = new EffectDesk(ports, {
+      gateAnswered: (ref, answer) => this.#gateAnswered(ref, answer),
+      effectEnded: (ref, result, startedAtMs) => {
+        const endedAtMs = ports.clock.wallMs();
+        this.#stepEnded(ref, controllerResult(result.ok, result.reason, startedAtMs, endedAtMs));
+      },
+    });
+  }
+
+  /** Reads everything that is not over from the store. Called once, before any input. */
+  restore(): void {
+    for (const id of this.#ports.store.activeRuns()) {
+      this.#runs.set(id, replay(this.#ports.store.log(id)));
+      this.#touch(id);
+    }
+    for (const entry of this.#ports.store.openEntries()) this.#cordons.open(entry);
+  }
+
+  /** Runs that are not over. */
+  active(): Run[] {
+    return [...this.#runs.values()].filter((r) => r.state !== "ended");
+  }
+
+  /** A run in its present state, over or not; undefined when there is none. */
+  run(id: string): Run | undefined {
+    const known = this.#runs.get(id);
+    if (known) return known;
+    const log = this.#ports.store.log(id);
+    return log.length > 0 ? replay(log) : undefined;
+  }
+
+  /** Why hosts of an active run do not move on, as of the last decision. */
+  waits(id: string): readonly Wait[] {
+    return this.#waits.get(id) ?? [];
+  }
+
+  cordonHolders(host: string): readonly string[] {
+    return this.#fleetView().host(host)?.cordonedBy ?? [];
+  }
+
+  onUpdate(listener: (update: RunUpdate) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Starts a run; durable when it returns. A repeated request id returns the run that the first call made.
+   * Errors: `conflict` naming the run that is active in one of the clusters, `out-of-space`.
+   */
+  start(spec: RunSpec): string {
+    const earlier = this.#ports.store.runOfRequest(spec.requestId);
+    if (earlier !== undefined) return earlier;
+    this.#flushFirst();
+    this.#refuseOverlap(spec);
+    this.#commitNow(spec.run, [{ type: "run-started", spec }]);
+    return spec.run;
+  }
+
+  /** Carries out an operator's command; durable when it returns. Errors: see `commandEvents`, `conflict`, `out-of-space`. */
+  command(id: string, command: Command, who: string): Run {
+    this.#flushFirst();
+    const run = this.run(id);
+    if (!run)
+      throw new SlipwayError("not-found", `run ${JSON.stringify(id)}: there is none of that name`, {
+        fix: "see slipway list",
+      });
+    const events = commandEvents(run, command, who);
+    if (events.some((e) => e.type === "run-reopened")) this.#refuseOverlap(run.spec);
+    if (events.length > 0) this.#commitNow(id, events);
+    return this.run(id) ?? run;
+  }
+
+  /** Settles the open ledger entries of a host for an operator who uncordons it. Errors: `refused` while a run has it in hand. */
+  settle(host: string, note: string): void {
+    this.#flushFirst();
+    for (const entry of this.#cordons.of(host)) {
+      const run = this.run(entry.run);
+      if (run && run.state !== "ended" && hostOf(run, host)?.outcome === undefined)
+        throw new SlipwayError("refused", `${host} is in the hands of run ${entry.run}`, {
+          fix: `abort it first: slipway run abort ${entry.run}`,
+        });
+    }
+    for (const entry of this.#cordons.of(host)) {
+      this.#commitNow(entry.run, [{ type: "ledger-closed", id: entry.id, host, note }]);
+    }
+  }
+
+  /** The agent of a host has a new session: what it may have missed is sent again. */
+  agentConnected(host: string): void {
+    this.#desk.forgetHost(host);
+    this.#touchHost(host);
+  }
+
+  agentDisconnected(host: string): void {
+    this.#touchHost(host);
+  }
+
+  /** Something outside any run has changed (a cordon, a label): decide again. */
+  worldChanged(): void {
+    for (const id of this.#runs.keys()) this.#touch(id);
+  }
+
+  /** The agent has the step in its journal. */
+  stepAccepted(ref: EffectRef, durable: () => void = () => {}): void {
+    const step = this.#stepOf(ref);
+    if (step && step.acceptedT === undefined && step.result === undefined)
+      this.#append(ref.run, [{ type: "step-accepted", ...bare(ref) }]);
+    this.#whenDurable.push(durable);
+    this.#ports.work?.();
+  }
+
+  /** The agent tells the end of a step; a repeated end changes nothing and is acknowledged again. */
+  stepEnded(ref: EffectRef, result: StepResult, durable: () => void = () => {}): void {
+    this.#stepEnded(ref, result);
+    this.#whenDurable.push(durable);
+    this.#ports.work?.();
+  }
+
+  /** The agent does not know a step that it once accepted: its journal is not the one of then. */
+  stepNotKnown(ref: EffectRef): void {
+    if (this.#stepOf(ref)?.acceptedT === undefined) return;
+    const now = this.#ports.clock.wallMs();
+    this.#stepEnded(ref, {
+      ...controllerResult(
+        false,
+        "the agent does not know this step any more; was its state directory replaced?",
+        now,
+        now,
+      ),
+      verdict: "interrupted",
+    });
+  }
+
+  /** Time has passed. */
+  tick(): void {
+    const now = this.#ports.clock.engineMs();
+    if (this.#desk.due(now)) {
+      this.#sweepDesk = true;
+      this.worldChanged();
+    }
+    for (const [id, at] of this.#wakeAt) if (at <= now) this.#touch(id);
+    if (this.hasWork) this.#ports.work?.();
+  }
+
+  /** Is there anything that a flush would do? */
+  get hasWork(): boolean {
+    return this.#dirty.size > 0 || this.#pending.length > 0 || this.#whenDurable.length > 0;
+  }
+
+  /** Decides, commits, acts. Returns false when the store had no room: nothing was acted on, and it is tried again. */
+  flush(): boolean {
+    const effects = this.#decideAll();
+    if (!this.#commit()) return false;
+    for (const effect of effects) this.#desk.perform(effect);
+    if (this.#sweepDesk) this.#desk.sweep();
+    this.#sweepDesk = false;
+    return true;
+  }
+
+  #decideAll(): Effect[] {
+    const now = this.#ports.clock.engineMs();
+    const fleet = this.#fleetView();
+    const effects: Effect[] = [];
+    for (const id of this.#dirty) {
+      for (;;) {
+        const run = this.#runs.get(id);
+        if (!run) break;
+        const decision = decide(run, fleet, now);
+        if (decision.records.length > 0) {
+          this.#append(id, decision.records);
+          continue;
+        }
+        this.#waits.set(id, decision.waits);
+        this.#wakeAt.set(id, decision.wakeAt ?? Number.POSITIVE_INFINITY);
+        effects.push(...decision.effects);
+        break;
+      }
+    }
+    return effects;
+  }
+
+  #commit(): boolean {
+    if (this.#pending.length > 0) {
+      try {
+        this.#ports.store.append(this.#pending);
+      } catch (thrown) {
+        const error = SlipwayError.from(thrown);
+        if (!this.#inTrouble)
+          this.#ports.trouble(
+            `the log cannot be written: ${error.message}; nothing is acknowledged or started until it can`,
+          );
+        this.#inTrouble = true;
+        return false;
+      }
+    }
+    if (this.#inTrouble) this.#ports.trouble("the log can be written again");
+    this.#inTrouble = false;
+    this.#dirty.clear();
+    this.#published();
+    return true;
+  }
+
+  /** What is pending is on the disk: tell those who wait for it. */
+  #published(): void {
+    const [updates, durable] = [this.#updates, this.#whenDurable];
+    this.#pending = [];
+    this.#updates = [];
+    this.#whenDurable = [];
+    for (const { run, recorded } of updates) this.#cordons.apply(run.spec.run, recorded.event);
+    // A host that came back may be what another one waited for.
+    if (updates.some((u) => u.recorded.event.type === "ledger-closed")) this.worldChanged();
+    for (const [id, run] of this.#runs) {
+      if (run.state !== "ended") continue;
+      this.#runs.delete(id);
+      this.#waits.delete(id);
+      this.#wakeAt.delete(id);
+      this.#desk.forgetRun(id);
+    }
+    for (const done of durable) done();
+    for (const update of updates) for (const listener of this.#listeners) listener(update);
+  }
+
+  #flushFirst(): void {
+    if (!this.flush())
+      throw new SlipwayError("out-of-space", "the controller's disk is full", {
+        fix: "make room in its state directory, then repeat",
+      });
+  }
+
+  /** For operators, right after a flush: either the events are durable when this returns, or it throws and nothing has changed. */
+  #commitNow(id: string, events: readonly RunEvent[]): void {
+    const before = this.run(id);
+    if (before) this.#runs.set(id, before);
+    this.#append(id, events);
+    try {
+      this.#ports.store.append(this.#pending);
+    } catch (thrown) {
+      this.#pending = [];
+      this.#updates = [];
+      if (before) this.#runs.set(id, before);
+      else this.#runs.delete(id);
+      throw SlipwayError.from(thrown);
+    }
+    this.#published();
+    this.#touch(id);
+    this.flush();
+  }
+
+  #append(id: string, events: readonly RunEvent[]): void {
+    const { clock } = this.#ports;
+    for (const event of events) {
+      const before = this.#runs.get(id);
+      const recorded: Recorded = { seq: (before?.lastSeq ?? 0) + 1, t: clock.engineMs(), at: clock.wallMs(), event };
+      const after = reduce(before, recorded);
+      this.#runs.set(id, after);
+      this.#pending.push({ run: id, recorded });
+      this.#updates.push({ run: after, recorded, lines: describe(before, after, recorded) });
+      if (event.type === "host-ended" && event.outcome === "updated") this.#settleEarlier(event.host, id);
+    }
+    this.#touch(id);
+  }
+
+  #touch(id: string): void {
+    this.#dirty.add(id);
+    this.#ports.work?.();
+  }
+
+  /** A host that has been through a whole maintenance is in service again, whatever an earlier run had left behind. */
+  #settleEarlier(host: string, id: string): void {
+    for (const entry of this.#cordons.of(host)) {
+      if (entry.run === id) continue;
+      const run = this.run(entry.run);
+      if (run?.state !== "ended") continue;
+      this.#runs.set(entry.run, run);
+      this.#append(entry.run, [
+        { type: "ledger-closed", id: entry.id, host, note: `settled by run ${id}, which updated the host` },
+      ]);
+    }
+  }
+
+  #stepEnded(ref: EffectRef, result: StepResult): void {
+    const step = this.#stepOf(ref);
+    if (step && step.result === undefined) this.#append(ref.run, [{ type: "step-ended", ...bare(ref), result }]);
+    else if (step) this.#touch(ref.run);
+  }
+
+  #gateAnswered(ref: EffectRef, answer: Parameters<Parameters<Gate["ask"]>[1]>[0]): void {
+    const step = this.#stepOf(ref);
+    if (!step || step.result !== undefined || step.abandoned) return;
+    const told = this.#runs.get(ref.run);
+    const old = told && hostOf(told, ref.host)?.gateReasons;
+    const ok = answer.verdict === "ok" || answer.verdict === "tight";
+    if (JSON.stringify(old) !== JSON.stringify(answer.reasons) || answer.verdict === "tight")
+      this.#append(ref.run, [
+        { type: "gate-answered", ...bare(ref), verdict: answer.verdict, reasons: answer.reasons },
+      ]);
+    const now = this.#ports.clock.wallMs();
+    if (ok) this.#stepEnded(ref, controllerResult(true, "", now, now));
+    else this.#touch(ref.run);
+  }
+
+  #stepOf(ref: EffectRef) {
+    // A late report may be about a run that is over: its verdict is still recorded.
+    const run = this.#runs.get(ref.run) ?? this.run(ref.run);
+    if (!run) return undefined;
+    const step = hostOf(run, ref.host)?.steps.find((s) => s.step === ref.step && s.attempt === ref.attempt);
+    if (step && step.result === undefined) this.#runs.set(ref.run, run);
+    return step;
+  }
+
+  #touchHost(host: string): void {
+    for (const run of this.active()) if (hostOf(run, host)) this.#touch(run.spec.run);
+  }
+
+  /** Two runs never work in one cluster: each would count its own hosts only. */
+  #refuseOverlap(spec: RunSpec): void {
+    const clusters = new Set(spec.hosts.map((h) => h.cluster));
+    for (const other of this.active()) {
+      if (other.spec.run === spec.run) continue;
+      const shared = other.spec.hosts.find((h) => clusters.has(h.cluster));
+      if (shared)
+        throw new SlipwayError(
+          "conflict",
+          `cluster ${shared.cluster}: run ${other.spec.run}, started by ${other.spec.startedBy}, is active there`,
+          {
+            fix: `wait for it (slipway watch ${other.spec.run}) or abort it (slipway run abort ${other.spec.run})`,
+          },
+        );
+    }
+  }
+
+  #fleetView(): FleetView {
+    const { roster } = this.#ports;
+    const fact = (name: string): HostFact | undefined => {
+      const host = roster.host(name);
+      if (!host) return undefined;
+      const cordonedBy = [...new Set(this.#cordons.of(name).map((e) => e.run))];
+      if (host.cordonedByOperator) cordonedBy.push("operator");
+      return { name, connected: host.connected, sinceT: host.sinceT, lastSeen: host.lastSeen, cordonedBy };
+    };
+    return {
+      host: fact,
+      cordonedIn: (cluster) =>
+        roster
+          .members(cluster)
+          .map(fact)
+          .filter((f) => f !== undefined)
+          .filter((f) => f.cordonedBy.length > 0),
+    };
+  }
+}
+
+function bare(ref: EffectRef): { host: string; step: StepName; attempt: number } {
+  return { host: ref.host, step: ref.step, attempt: ref.attempt };
+}
+
+function controllerResult(ok: boolean, reason: string, startedAtMs: number, endedAtMs: number): StepResult {
+  return {
+    verdict: ok ? "ok" : "failed",
+    signal: "",
+    reason,
+    startedAtMs,
+    endedAtMs,
+    durationMs: Math.max(0, endedAtMs - startedAtMs),
+    output: "",
+    requests: { rebootRequired: false, rerunAfterReboot: false, skip: "", message: "" },
+    bootIdBefore: "",
+    bootIdAfter: "",
+  };
+}
+
+/** Is this the name of a step? For refs that come over the wire. */
+export function isStepName(name: string): name is StepName {
+  return Object.hasOwn(steps, name);
+}

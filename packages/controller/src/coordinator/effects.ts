@@ -1,0 +1,91 @@
+import type { Effect, EffectRef } from "../domain/fleet.ts";
+import type { AgentLink, Clock, EffectResult, Gate, GateAnswer, Platform } from "./ports.ts";
+
+/** Base of the pace at which unanswered requests are repeated, in milliseconds. */
+const REPEAT_MS = 2_000;
+
+interface Outcomes {
+  gateAnswered(ref: EffectRef, answer: GateAnswer): void;
+  effectEnded(ref: EffectRef, result: EffectResult, startedAtMs: number): void;
+}
+
+/**
+ * Carries effects out. The engine names what is due again and again; the desk sees to it that a request which is under way is
+ * not made twice, and that one which has gone unanswered is made again.
+ */
+export class EffectDesk {
+  readonly #ports: { agents: AgentLink; gate: Gate; platform: Platform; clock: Clock };
+  readonly #outcomes: Outcomes;
+  /** Effect -> engine time before which it is not repeated; Infinity while it is under way. */
+  readonly #notBefore = new Map<string, { host: string; at: number }>();
+
+  constructor(ports: { agents: AgentLink; gate: Gate; platform: Platform; clock: Clock }, outcomes: Outcomes) {
+    this.#ports = ports;
+    this.#outcomes = outcomes;
+  }
+
+  /** A new session: whatever was sent to this host may be lost. */
+  forgetHost(host: string): void {
+    for (const [key, entry] of this.#notBefore)
+      if (entry.host === host && entry.at !== Number.POSITIVE_INFINITY) this.#notBefore.delete(key);
+  }
+
+  /** Is there a request that might have to be repeated by now? */
+  due(now: number): boolean {
+    for (const entry of this.#notBefore.values()) if (entry.at <= now) return true;
+    return false;
+  }
+
+  /** Drops what came due and was not asked for again: it is settled. */
+  sweep(): void {
+    const now = this.#ports.clock.engineMs();
+    for (const [key, entry] of this.#notBefore) if (entry.at <= now) this.#notBefore.delete(key);
+  }
+
+  perform(effect: Effect): void {
+    const { ref } = effect;
+    const key = `${effect.do} ${ref.run}/${ref.host}/${ref.step}/${ref.attempt}`;
+    const now = this.#ports.clock.engineMs();
+    if ((this.#notBefore.get(key)?.at ?? 0) > now) return;
+    const again = (ms: number) => this.#notBefore.set(key, { host: ref.host, at: this.#ports.clock.engineMs() + ms });
+    switch (effect.do) {
+      case "start-step":
+        again(REPEAT_MS);
+        this.#ports.agents.send(ref.host, { kind: "start", ref, task: effect.task });
+        return;
+      case "query-step":
+        // The first acceptance has just come; the question is only for verdicts that got lost.
+        if (this.#notBefore.has(key)) this.#ports.agents.send(ref.host, { kind: "query", ref });
+        again(effect.everyMs);
+        return;
+      case "cancel-step":
+        again(REPEAT_MS);
+        this.#ports.agents.send(ref.host, { kind: "cancel", ref, reason: effect.reason });
+        return;
+      case "ask-gate":
+        this.#notBefore.set(key, { host: ref.host, at: Number.POSITIVE_INFINITY });
+        this.#ports.gate.ask({ run: ref.run, host: ref.host, cluster: effect.cluster, out: effect.out }, (answer) => {
+          again(effect.everyMs);
+          this.#outcomes.gateAnswered(ref, answer);
+        });
+        return;
+      case "cordon":
+      case "drain":
+      case "restore":
+      case "uncordon": {
+        this.#notBefore.set(key, { host: ref.host, at: Number.POSITIVE_INFINITY });
+        const startedAtMs = this.#ports.clock.wallMs();
+        this.#ports.platform[effect.do](ref.host, (result) => {
+          this.#notBefore.delete(key);
+          this.#outcomes.effectEnded(ref, result, startedAtMs);
+        });
+        return;
+      }
+    }
+  }
+
+  /** Forgets what belongs to a run that is over. */
+  forgetRun(run: string): void {
+    for (const key of this.#notBefore.keys()) if (key.includes(` ${run}/`)) this.#notBefore.delete(key);
+  }
+}

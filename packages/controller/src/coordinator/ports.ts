@@ -1,0 +1,86 @@
+import type { Recorded } from "../domain/events.ts";
+import type { AgentTask, EffectRef } from "../domain/fleet.ts";
+import type { GateVerdict, Reason } from "../domain/words.ts";
+
+/** A recorded event and the run that it belongs to. */
+export interface LogEntry {
+  readonly run: string;
+  readonly recorded: Recorded;
+}
+
+/** An entry of the ledger that is still open, whichever run made it. */
+export interface OpenEntry {
+  readonly id: string;
+  readonly run: string;
+  readonly host: string;
+}
+
+/** The durable memory of the controller. Synchronous: when a call returns, it is on the disk; when it throws, nothing is. */
+export interface Store {
+  /** Appends in one transaction, in order. Throws `out-of-space` when there is no room. */
+  append(entries: readonly LogEntry[]): void;
+  /** Runs that have not ended, oldest first. */
+  activeRuns(): string[];
+  /** The whole log of a run, in order; empty when there is no such run. */
+  log(run: string): Recorded[];
+  /** Ledger entries that stand. */
+  openEntries(): OpenEntry[];
+  /** The run that a start request made, if it was made before. */
+  runOfRequest(requestId: string): string | undefined;
+  /** The engine clock as last saved, in milliseconds. */
+  engineClock(): number;
+  saveEngineClock(ms: number): void;
+}
+
+/** What the coordinator tells an agent. */
+export type AgentCommand =
+  | { readonly kind: "start"; readonly ref: EffectRef; readonly task: AgentTask }
+  | { readonly kind: "query"; readonly ref: EffectRef }
+  | { readonly kind: "cancel"; readonly ref: EffectRef; readonly reason: string };
+
+/** The way to the agents. A message may be lost; it will be sent again. */
+export interface AgentLink {
+  send(host: string, command: AgentCommand): void;
+}
+
+export interface GateAnswer {
+  readonly verdict: GateVerdict;
+  readonly reasons: readonly Reason[];
+}
+
+/** May this host go out now, together with those already out? Answers unknown rather than throw. */
+export interface Gate {
+  ask(
+    question: { run: string; host: string; cluster: string; out: readonly string[] },
+    answer: (a: GateAnswer) => void,
+  ): void;
+}
+
+/** What became of an effect on the platform. `reason` is empty when it is done. */
+export interface EffectResult {
+  readonly ok: boolean;
+  readonly reason: string;
+}
+
+/** Where instances live. Every call may be repeated after a crash, so each must be idempotent. */
+export interface Platform {
+  cordon(host: string, done: (r: EffectResult) => void): void;
+  uncordon(host: string, done: (r: EffectResult) => void): void;
+  drain(host: string, done: (r: EffectResult) => void): void;
+  restore(host: string, done: (r: EffectResult) => void): void;
+}
+
+export interface Clock {
+  /** Milliseconds since some start, never going back, not counting the time in which no controller ran. */
+  engineMs(): number;
+  /** Wall clock, for people. */
+  wallMs(): number;
+}
+
+/** Who is connected, and who an operator has cordoned. */
+export interface Roster {
+  host(name: string): { connected: boolean; sinceT: number; lastSeen: string; cordonedByOperator: boolean } | undefined;
+  cluster(name: string): string | undefined;
+  /** Names of all hosts that carry this cluster. */
+  members(cluster: string): readonly string[];
+}

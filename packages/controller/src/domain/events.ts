@@ -1,0 +1,100 @@
+import type { Verdict } from "@slipway/shared";
+import type { GateVerdict, Outcome, Reason, RunOptions, RunOutcome, RunState, Scope, StepName } from "./words.ts";
+
+/** A host of a run, in the order in which its turn comes. Waves are numbered from 1 across all clusters. */
+export interface PlannedHost {
+  readonly name: string;
+  readonly cluster: string;
+  readonly wave: number;
+}
+
+/** Everything about a run that is fixed at its start. */
+export interface RunSpec {
+  readonly run: string;
+  readonly scope: Scope;
+  readonly options: RunOptions;
+  readonly hosts: readonly PlannedHost[];
+  readonly startedBy: string;
+  /** The caller's id of its request; a repeated one is answered with the same run. */
+  readonly requestId: string;
+}
+
+/** Which execution of which step. */
+export interface StepRef {
+  readonly host: string;
+  readonly step: StepName;
+  /** Counts from 1 per run, host and step. */
+  readonly attempt: number;
+}
+
+/** How a step ended, as the agent or an effect of the controller knows it. */
+export interface StepResult {
+  readonly verdict: Verdict;
+  readonly exitCode?: number;
+  readonly signal: string;
+  readonly reason: string;
+  /** Wall clock of whoever ran it, milliseconds since the epoch; for people only. */
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  readonly durationMs: number;
+  readonly output: string;
+  readonly requests: { rebootRequired: boolean; rerunAfterReboot: boolean; skip: string; message: string };
+  /** Only from `inspect`: is there a usable Maintenance hook, and what is wrong with the hooks. */
+  readonly hooks?: { maintenance: boolean; problems: readonly string[] };
+  readonly bootIdBefore: string;
+  readonly bootIdAfter: string;
+}
+
+/**
+ * What can happen to a run. The log of these is the run: state is nothing but their fold.
+ * `ledger-opened` is written before the change that it is about is made.
+ */
+export type RunEvent =
+  | { readonly type: "run-started"; readonly spec: RunSpec }
+  | { readonly type: "run-state"; readonly to: RunState; readonly reason: string }
+  | { readonly type: "run-ended"; readonly outcome: RunOutcome; readonly details: string }
+  | { readonly type: "run-paused"; readonly who: string; readonly reason: string }
+  | { readonly type: "run-resumed"; readonly who: string }
+  | { readonly type: "run-held"; readonly reason: Reason }
+  | { readonly type: "run-released"; readonly reason: string }
+  | { readonly type: "run-abort"; readonly who: string; readonly now: boolean; readonly reason: string }
+  | { readonly type: "run-reopened"; readonly who: string }
+  | ({ readonly type: "step-started" } & StepRef)
+  | ({ readonly type: "step-accepted" } & StepRef)
+  | ({ readonly type: "step-ended"; readonly result: StepResult } & StepRef)
+  /** The controller gives up waiting; a verdict that arrives later is still recorded, but decides nothing any more. */
+  | ({ readonly type: "step-abandoned"; readonly code: string; readonly reason: string } & StepRef)
+  | ({ readonly type: "gate-answered"; readonly verdict: GateVerdict; readonly reasons: readonly Reason[] } & StepRef)
+  | {
+      readonly type: "ledger-opened";
+      readonly id: string;
+      readonly host: string;
+      readonly change: string;
+      readonly undo: string;
+    }
+  | { readonly type: "ledger-closed"; readonly id: string; readonly host: string; readonly note: string }
+  | { readonly type: "host-checked"; readonly host: string }
+  | {
+      readonly type: "host-ended";
+      readonly host: string;
+      readonly outcome: Outcome;
+      readonly code: string;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "host-command";
+      readonly host: string;
+      readonly action: "retry" | "skip" | "mark-done";
+      readonly who: string;
+      readonly reason: string;
+    };
+
+/** An event in the log. `t` is the controller's engine clock (see engine/clock), `at` the wall clock for people. */
+export interface Recorded {
+  readonly seq: number;
+  readonly t: number;
+  readonly at: number;
+  readonly event: RunEvent;
+}
+
+export type EventType = RunEvent["type"];

@@ -1,0 +1,59 @@
+import type { Reason, StepName } from "./words.ts";
+
+/** What the engine may know of a host outside the run's own log. Level, not edge: it is looked at anew every time. */
+export interface HostFact {
+  readonly name: string;
+  readonly connected: boolean;
+  /** Engine time since which it is connected, or disconnected. After a restart of the controller: the restart. */
+  readonly sinceT: number;
+  /** For people: "never seen", "last seen 2026-01-02T03:04:05Z". */
+  readonly lastSeen: string;
+  /** Who holds a cordon on it: run ids, or "operator". */
+  readonly cordonedBy: readonly string[];
+}
+
+/** A snapshot of the fleet. */
+export interface FleetView {
+  host(name: string): HostFact | undefined;
+  /** Hosts of a cluster that are cordoned by anybody. */
+  cordonedIn(cluster: string): readonly HostFact[];
+}
+
+/** What an agent is asked to do; the controller's half of the wire's StartStep. */
+export type AgentTask =
+  | {
+      readonly kind: "hook";
+      readonly stage: string;
+      readonly args: readonly string[];
+      readonly timeoutMs: number;
+      readonly graceMs: number;
+    }
+  | { readonly kind: "inspect" }
+  | { readonly kind: "reboot"; readonly timeoutMs: number };
+
+/** Something the shell has to do. Every effect may be asked for again and again; `ref` makes it the same one. */
+export type Effect =
+  | { readonly do: "start-step"; readonly ref: EffectRef; readonly task: AgentTask }
+  | { readonly do: "query-step"; readonly ref: EffectRef; readonly everyMs: number }
+  | { readonly do: "cancel-step"; readonly ref: EffectRef; readonly reason: string }
+  | {
+      readonly do: "ask-gate";
+      readonly ref: EffectRef;
+      readonly cluster: string;
+      readonly out: readonly string[];
+      readonly everyMs: number;
+    }
+  | { readonly do: "cordon" | "drain" | "restore" | "uncordon"; readonly ref: EffectRef };
+
+export interface EffectRef {
+  readonly run: string;
+  readonly host: string;
+  readonly step: StepName;
+  readonly attempt: number;
+}
+
+/** Why a host does not move on just now. */
+export interface Wait {
+  readonly host: string;
+  readonly reason: Reason;
+}

@@ -1,0 +1,80 @@
+import type { RunSpec, StepRef, StepResult } from "./events.ts";
+import type { Outcome, Reason, RunOutcome, RunState, StepName } from "./words.ts";
+
+/** One execution of a step, from the log. */
+export interface StepRecord extends StepRef {
+  /** Engine time at which the intent was recorded, and at which the agent confirmed it. */
+  readonly startedT: number;
+  readonly acceptedT?: number;
+  readonly endedT?: number;
+  /** Wall clock of the intent, for people. */
+  readonly startedAt: number;
+  readonly result?: StepResult;
+  /** Given up by the controller: why. */
+  readonly abandoned?: { code: string; reason: string };
+}
+
+export interface HostRun {
+  readonly name: string;
+  readonly cluster: string;
+  readonly wave: number;
+  /** In order of start; the last one is in hand while it has no result. */
+  readonly steps: readonly StepRecord[];
+  /** PreFlight passed. */
+  readonly checked: boolean;
+  /** Its turn has begun. */
+  readonly began: boolean;
+  /** The run has cordoned it and has not uncordoned it (the ledger entry is open). */
+  readonly cordoned: boolean;
+  /** Step index from which the current attempt at the turn counts; a retry moves it. */
+  readonly from: number;
+  /** The step at which the turn goes on after a retry; undefined: at its beginning. */
+  readonly resumeAt?: StepName;
+  /** An operator has settled this host: put back what was changed, then end it so. */
+  readonly directed?: { action: "skip" | "mark-done"; who: string; reason: string };
+  readonly outcome?: Outcome;
+  readonly code: string;
+  readonly reason: string;
+  readonly endedAt?: number;
+  readonly beganAt?: number;
+  /** Last answer of the gate. */
+  readonly gateReasons: readonly Reason[];
+}
+
+/** State of a run: the fold of its events. */
+export interface Run {
+  readonly spec: RunSpec;
+  readonly state: RunState;
+  readonly outcome?: RunOutcome;
+  readonly details: string;
+  /** Paused by an operator. */
+  readonly paused?: { who: string; reason: string };
+  /** Paused by itself because something is not known; released when it is. */
+  readonly held?: Reason;
+  readonly abort?: { who: string; now: boolean; reason: string };
+  readonly hosts: readonly HostRun[];
+  readonly ledger: readonly LedgerRecord[];
+  readonly startedAt: number;
+  readonly endedAt?: number;
+  readonly lastSeq: number;
+}
+
+export interface LedgerRecord {
+  readonly id: string;
+  readonly host: string;
+  readonly change: string;
+  readonly undo: string;
+  readonly openedAt: number;
+  readonly closedAt?: number;
+  readonly note: string;
+}
+
+/** The step that a host has in hand: started, neither ended nor given up. */
+export function stepInHand(host: HostRun): StepRecord | undefined {
+  const last = host.steps.at(-1);
+  return last && last.result === undefined && last.abandoned === undefined ? last : undefined;
+}
+
+export function hostOf(run: Run, name: string): HostRun | undefined {
+  return run.hosts.find((h) => h.name === name);
+}

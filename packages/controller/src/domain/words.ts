@@ -1,0 +1,108 @@
+import { defaults, type Stage } from "@slipway/shared";
+
+/** Scope of a run: exactly one kind. Names are as the operator gave them. */
+export interface Scope {
+  readonly kind: "hosts" | "clusters" | "pods" | "zones";
+  readonly names: readonly string[];
+}
+
+/** What an operator may choose for a run; durations in milliseconds. Defaults are CloudStack's where it has the setting. */
+export interface RunOptions {
+  /** Skip a failed host and go on. Never ignores a check. Default false. */
+  readonly forced: boolean;
+  /** As typed, for the record; `args` is what hooks get. Default empty. */
+  readonly payload: string;
+  readonly args: readonly string[];
+  /** Per stage and host. Default 1,800,000 (`kvm.rolling.maintenance.stage.timeout`). */
+  readonly timeoutMs: number;
+  /** How often a running step is asked for. Default 10,000 (`kvm.rolling.maintenance.ping.interval`). */
+  readonly pingIntervalMs: number;
+  /** Bound on cordon and drain of a host. Default 1,800,000 (`kvm.rolling.maintenance.wait.maintenance.timeout`). */
+  readonly maintenanceWaitMs: number;
+  /** Hosts of one cluster out at the same time. Default 1. */
+  readonly maxOut: number;
+  /** What becomes of a host whose Maintenance failed. Default cordoned. */
+  readonly onFailure: "cordoned" | "uncordon";
+  /** How long an unreachable agent is waited for. Default 300,000. */
+  readonly agentWaitMs: number;
+  /** How long a rebooting host is waited for. Default 900,000. */
+  readonly rebootWaitMs: number;
+  /** Between TERM and KILL of a hook at its deadline. Default 5,000. */
+  readonly graceMs: number;
+}
+
+export const defaultOptions: RunOptions = {
+  forced: false,
+  payload: "",
+  args: [],
+  onFailure: "cordoned",
+  ...defaults,
+};
+
+/** One explained decision, in the words that CLI, page and log print. */
+export interface Reason {
+  /** Stable code. */
+  readonly rule: string;
+  /** Host, cluster or run that it is about. */
+  readonly subject: string;
+  readonly text: string;
+  /** What would help; empty when nothing can. */
+  readonly fix: string;
+}
+
+/** Steps of a host. `agent` steps run on the host, `controller` steps are effects of the controller. */
+export const steps = {
+  inspect: { by: "agent", state: "inspecting", meaning: "the host is asked which hooks it has" },
+  PreFlight: { by: "agent", state: "preflight", meaning: "the PreFlight hook checks the host" },
+  PreMaintenance: { by: "agent", state: "pre-maintenance", meaning: "the PreMaintenance hook runs, still in service" },
+  gate: { by: "controller", state: "gate", meaning: "may this host go out now?" },
+  cordon: { by: "controller", state: "cordoning", meaning: "new instances are refused from here on" },
+  drain: { by: "controller", state: "draining", meaning: "instances and services move away" },
+  Maintenance: { by: "agent", state: "maintenance", meaning: "the Maintenance hook runs, out of service" },
+  reboot: { by: "agent", state: "rebooting", meaning: "the host reboots and proves it by its boot id" },
+  restore: { by: "controller", state: "restoring", meaning: "what the drain took away comes back" },
+  uncordon: { by: "controller", state: "uncordoning", meaning: "the host takes new instances again" },
+  PostMaintenance: {
+    by: "agent",
+    state: "post-maintenance",
+    meaning: "the PostMaintenance hook validates the host, in service",
+  },
+} as const satisfies Record<string, { by: "agent" | "controller"; state: string; meaning: string }>;
+export type StepName = keyof typeof steps;
+
+/** States of a host in a run that are not a step's. */
+export const hostStates = {
+  waiting: "its turn has not come",
+  checked: "its checks before the roll are done",
+  updated: "maintenance was done",
+  skipped: "no maintenance was done, for a stated reason",
+  failed: "something failed; the reason says what",
+  untouched: "the run ended before its turn",
+} as const satisfies Record<string, string>;
+
+export type Outcome = "updated" | "skipped" | "failed" | "untouched";
+
+/** States of a run. */
+export const runStates = {
+  preflight: "every host of the scope is checked; nothing is changed yet",
+  rolling: "hosts go out, wave by wave",
+  stopping: "something failed: hosts in hand are finished, no new one starts",
+  undoing: "the run was aborted: what it changed is put back",
+  ended: "the run is over",
+} as const satisfies Record<string, string>;
+export type RunState = keyof typeof runStates;
+
+export const runOutcomes = {
+  succeeded: "at least one host was updated and none failed",
+  "nothing-done": "no host was updated and none failed",
+  failed: "at least one host failed",
+  aborted: "an operator ended it",
+} as const satisfies Record<string, string>;
+export type RunOutcome = keyof typeof runOutcomes;
+
+/** Answer of the gate; unknown is a no. */
+export type GateVerdict = "ok" | "tight" | "deny" | "unknown";
+
+export function isStage(step: StepName): step is StepName & Stage {
+  return step === "PreFlight" || step === "PreMaintenance" || step === "Maintenance" || step === "PostMaintenance";
+}

@@ -1,0 +1,86 @@
+import { nearest, SlipwayError } from "@slipway/shared";
+import type { RunEvent } from "../domain/events.ts";
+import { hostOf, type Run, stepInHand } from "../domain/run.ts";
+import { steps } from "../domain/words.ts";
+
+/** What an operator may tell a run. */
+export type Command =
+  | { readonly kind: "pause" | "resume"; readonly reason: string }
+  | { readonly kind: "abort"; readonly now: boolean; readonly reason: string }
+  | { readonly kind: "retry" | "skip" | "mark-done"; readonly host: string; readonly reason: string };
+
+/**
+ * The events that a command means for a run in its present state. Errors: `refused` with the way out when the state does not
+ * allow it, `not-found` for a host that is not in the run. Repeating a command that has taken effect is no error.
+ */
+export function commandEvents(run: Run, command: Command, who: string): RunEvent[] {
+  const id = run.spec.run;
+  const over = run.state === "ended";
+  const { reason } = command;
+  switch (command.kind) {
+    case "pause":
+      if (over) throw refused(`run ${id} has ended (${run.outcome})`, "there is nothing to pause");
+      if (run.abort) throw refused(`run ${id} is being aborted`, "an abort cannot be paused");
+      return run.paused ? [] : [{ type: "run-paused", who, reason }];
+    case "resume":
+      if (over) throw refused(`run ${id} has ended (${run.outcome})`, "start a new one, or retry a host of it");
+      if (!run.paused && run.held)
+        throw refused(`run ${id} holds by itself: ${run.held.text}`, run.held.fix || "it goes on once that is settled");
+      return run.paused ? [{ type: "run-resumed", who }] : [];
+    case "abort":
+      if (over) throw refused(`run ${id} has ended (${run.outcome})`, "there is nothing to abort");
+      if (run.abort && (run.abort.now || !command.now)) return [];
+      return [{ type: "run-abort", who, now: command.now, reason }];
+    case "retry":
+    case "skip":
+    case "mark-done":
+      return hostCommand(run, command, who);
+  }
+}
+
+function hostCommand(run: Run, command: Command & { host: string }, who: string): RunEvent[] {
+  const id = run.spec.run;
+  const host = hostOf(run, command.host);
+  if (!host) {
+    const near = nearest(
+      command.host,
+      run.hosts.map((h) => h.name),
+    );
+    throw new SlipwayError("not-found", `host ${JSON.stringify(command.host)}: not in run ${id}`, {
+      fix: near ? `did you mean ${near}?` : "see slipway show",
+    });
+  }
+  const action = command.kind as "retry" | "skip" | "mark-done";
+  const event: RunEvent = { type: "host-command", host: host.name, action, who, reason: command.reason };
+  if (run.abort && run.state !== "ended")
+    throw refused(`run ${id} is being aborted`, "wait for its end, then retry the host");
+  const inHand = stepInHand(host);
+  if (action === "retry") {
+    if (host.outcome !== "failed")
+      throw refused(
+        `${host.name} has not failed: it is ${host.outcome ?? (inHand ? steps[inHand.step].state : "waiting")}`,
+        inHand
+          ? "its verdict is still to come; skip or mark-done settle the host without it"
+          : "only a failed host can be retried",
+      );
+    return run.state === "ended" ? [{ type: "run-reopened", who }, event] : [event];
+  }
+  if (host.outcome !== undefined && host.outcome !== "failed")
+    throw refused(`${host.name} is ${host.outcome} already`, "there is nothing to settle");
+  if (host.outcome === "failed" && run.state !== "ended" && run.state !== "rolling")
+    throw refused(`${host.name} has failed and the run is ${run.state}`, "wait for its end");
+  if (inHand && steps[inHand.step].by === "agent" && run.held?.subject !== host.name)
+    throw refused(
+      `${host.name} has ${inHand.step} in hand`,
+      `wait for its end, or abort the run: slipway run abort --now ${id}`,
+    );
+  if (host.outcome === "failed")
+    return run.state === "ended"
+      ? [{ type: "run-reopened", who }, { ...event, action: "retry" }, event]
+      : [{ ...event, action: "retry" }, event];
+  return [event];
+}
+
+function refused(text: string, fix: string): SlipwayError {
+  return new SlipwayError("refused", text, { fix });
+}

@@ -1,0 +1,124 @@
+import { durationText } from "@slipway/shared";
+import type { Recorded } from "../domain/events.ts";
+import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
+import { steps } from "../domain/words.ts";
+
+/** One line of a run's log: what operators read, grep, and what the golden files compare. */
+export interface Line {
+  readonly subject: string;
+  readonly text: string;
+}
+
+/** The state word of a host in a run. */
+export function hostState(host: HostRun): string {
+  if (host.outcome) return host.outcome;
+  const inHand = stepInHand(host);
+  if (inHand) return steps[inHand.step].state;
+  return host.checked ? "checked" : "waiting";
+}
+
+/** The lines that an event means, given the run before and after it. Every change of state is `old => new (reason)`. */
+export function describe(before: Run | undefined, after: Run, { event }: Recorded): Line[] {
+  const run = `run ${after.spec.run}`;
+  switch (event.type) {
+    case "run-started": {
+      const { hosts, options, startedBy } = event.spec;
+      const clusters = new Set(hosts.map((h) => h.cluster)).size;
+      return [
+        {
+          subject: run,
+          text: `new => preflight (${hosts.length} ${plural("host", hosts.length)} in ${clusters} ${plural("cluster", clusters)}, started by ${startedBy}${options.forced ? ", forced" : ""})`,
+        },
+      ];
+    }
+    case "run-state":
+      return [{ subject: run, text: `${before?.state} => ${event.to} (${event.reason})` }];
+    case "run-ended":
+      return [{ subject: run, text: `${before?.state} => ended: ${event.outcome} (${event.details})` }];
+    case "run-paused":
+      return [{ subject: run, text: `paused by ${event.who}${tail(event.reason)}` }];
+    case "run-resumed":
+      return [{ subject: run, text: `resumed by ${event.who}` }];
+    case "run-held":
+      return [{ subject: run, text: `holds: ${event.reason.text}${event.reason.fix ? `; ${event.reason.fix}` : ""}` }];
+    case "run-released":
+      return [{ subject: run, text: `goes on (${event.reason})` }];
+    case "run-abort":
+      return [{ subject: run, text: `abort${event.now ? " now" : ""} asked by ${event.who}${tail(event.reason)}` }];
+    case "run-reopened":
+      return [{ subject: run, text: `ended => ${after.state} (reopened by ${event.who})` }];
+    case "host-command":
+      return [{ subject: `host ${event.host}`, text: `${event.action} asked by ${event.who}${tail(event.reason)}` }];
+    case "ledger-opened":
+      return [{ subject: `ledger ${event.id}`, text: `open: ${event.change} ${event.host}, undone by ${event.undo}` }];
+    case "ledger-closed":
+      return [{ subject: `ledger ${event.id}`, text: `closed (${event.note})` }];
+    case "gate-answered": {
+      const reasons = event.reasons.map((r) => r.text).join("; ");
+      return [{ subject: `host ${event.host}`, text: `gate: ${event.verdict}${reasons ? ` (${reasons})` : ""}` }];
+    }
+    case "step-accepted":
+      return [];
+    case "step-abandoned":
+      return [{ subject: `host ${event.host}`, text: `${event.step} given up (${event.reason})` }];
+    case "step-ended": {
+      const r = event.result;
+      // A quiet success shows in the next change of state.
+      if (r.verdict === "ok" && (steps[event.step].by === "controller" || event.step === "inspect")) return [];
+      const words = [
+        r.verdict,
+        r.exitCode !== undefined && r.exitCode !== 0 ? `exit ${r.exitCode}` : "",
+        steps[event.step].by === "agent" && event.step !== "inspect" && r.verdict !== "no-hook"
+          ? durationText(r.durationMs)
+          : "",
+        r.verdict === "ok" || r.verdict === "no-hook" ? "" : r.reason,
+        r.requests.rebootRequired ? "asks for a reboot" : "",
+        r.requests.rerunAfterReboot ? "asks to run again after it" : "",
+        r.bootIdBefore !== r.bootIdAfter ? `boot id ${short(r.bootIdBefore)} => ${short(r.bootIdAfter)}` : "",
+        r.requests.message,
+      ].filter((w) => w !== "");
+      const late =
+        before &&
+        hostOf(before, event.host)?.steps.some(
+          (s) => s.step === event.step && s.attempt === event.attempt && s.abandoned,
+        );
+      return [
+        {
+          subject: `host ${event.host}`,
+          text: `${event.step} ended: ${words.join(", ")}${late ? " (too late to count)" : ""}`,
+        },
+      ];
+    }
+    case "step-started":
+    case "host-checked":
+    case "host-ended": {
+      const old = before && hostOf(before, event.host);
+      const now = hostOf(after, event.host);
+      if (!old || !now) return [];
+      const from = hostState(old);
+      const reason =
+        event.type === "host-ended"
+          ? event.reason
+          : event.type === "step-started" && event.attempt > 1
+            ? `attempt ${event.attempt}`
+            : "";
+      return [
+        {
+          subject: `host ${event.host}`,
+          text: `${lastState(old, from)} => ${hostState(now)}${reason ? ` (${reason})` : ""}`,
+        },
+      ];
+    }
+  }
+}
+
+/** Between two steps a host is still where its last step left it. */
+function lastState(host: HostRun, state: string): string {
+  const last = host.steps.at(-1);
+  const idle = state === "checked" || state === "waiting";
+  return idle && last && host.steps.length > host.from ? steps[last.step].state : state;
+}
+
+const plural = (word: string, n: number) => (n === 1 ? word : `${word}s`);
+const tail = (reason: string) => (reason ? `: ${reason}` : "");
+const short = (bootId: string) => bootId.slice(0, 8) || "unknown";

@@ -1,0 +1,148 @@
+import type { Recorded, StepRef } from "../domain/events.ts";
+import type { HostRun, Run, StepRecord } from "../domain/run.ts";
+
+/**
+ * Folds one event into the state of a run. Total and pure: an event that says nothing new (a repeated verdict, a repeated
+ * acceptance) leaves the state as it is, so messages may come twice.
+ */
+export function reduce(run: Run | undefined, recorded: Recorded): Run {
+  const { event, t, at, seq } = recorded;
+  if (event.type === "run-started") {
+    return {
+      spec: event.spec,
+      state: "preflight",
+      details: "",
+      hosts: event.spec.hosts.map((h) => ({
+        ...h,
+        steps: [],
+        checked: false,
+        began: false,
+        cordoned: false,
+        from: 0,
+        code: "",
+        reason: "",
+        gateReasons: [],
+      })),
+      ledger: [],
+      startedAt: at,
+      lastSeq: seq,
+    };
+  }
+  if (run === undefined) throw new Error(`event ${event.type} before run-started`);
+  return { ...apply(run, recorded), lastSeq: seq };
+
+  function apply(current: Run, { event: e }: Recorded): Run {
+    switch (e.type) {
+      case "run-started":
+        return current;
+      case "run-state":
+        return { ...current, state: e.to };
+      case "run-ended": {
+        const { held: _h, paused: _p, ...rest } = current;
+        return { ...rest, state: "ended", outcome: e.outcome, details: e.details, endedAt: at };
+      }
+      case "run-paused":
+        return { ...current, paused: { who: e.who, reason: e.reason } };
+      case "run-resumed": {
+        const { paused: _, ...rest } = current;
+        return rest;
+      }
+      case "run-held":
+        return { ...current, held: e.reason };
+      case "run-released": {
+        const { held: _, ...rest } = current;
+        return rest;
+      }
+      case "run-abort": {
+        const { paused: _, ...rest } = current;
+        return { ...rest, abort: { who: e.who, now: e.now, reason: e.reason } };
+      }
+      case "run-reopened": {
+        const { outcome: _o, endedAt: _e, abort: _a, ...rest } = current;
+        return {
+          ...rest,
+          details: "",
+          state: current.hosts.every((h) => h.checked || h.outcome !== undefined) ? "rolling" : "preflight",
+          hosts: current.hosts.map((h) => (h.outcome === "untouched" ? reset(h) : h)),
+        };
+      }
+      case "step-started":
+        return onHost(current, e.host, (h) => ({
+          ...h,
+          began: h.began || (e.step !== "PreFlight" && current.state !== "preflight"),
+          ...(h.beganAt === undefined && current.state !== "preflight" ? { beganAt: at } : {}),
+          steps: [...h.steps, { host: e.host, step: e.step, attempt: e.attempt, startedT: t, startedAt: at }],
+        }));
+      case "step-accepted":
+        return onStep(current, e, (s) => (s.acceptedT === undefined ? { ...s, acceptedT: t } : s));
+      case "step-ended":
+        return onStep(current, e, (s) => (s.result === undefined ? { ...s, endedT: t, result: e.result } : s));
+      case "step-abandoned":
+        return onStep(current, e, (s) => ({ ...s, abandoned: { code: e.code, reason: e.reason } }));
+      case "gate-answered":
+        return onHost(current, e.host, (h) => ({ ...h, gateReasons: e.reasons }));
+      case "ledger-opened": {
+        const entry = { id: e.id, host: e.host, change: e.change, undo: e.undo, openedAt: at, note: "" };
+        return onHost({ ...current, ledger: [...current.ledger, entry] }, e.host, (h) => ({ ...h, cordoned: true }));
+      }
+      case "ledger-closed":
+        return onHost(
+          { ...current, ledger: current.ledger.map((l) => (l.id === e.id ? { ...l, closedAt: at, note: e.note } : l)) },
+          e.host,
+          (h) => ({ ...h, cordoned: false }),
+        );
+      case "host-checked":
+        return onHost(current, e.host, (h) => ({ ...h, checked: true, from: h.steps.length }));
+      case "host-ended":
+        return onHost(current, e.host, (h) => ({
+          ...h,
+          outcome: e.outcome,
+          code: e.code,
+          reason: e.reason,
+          endedAt: at,
+        }));
+      case "host-command":
+        return onHost(current, e.host, (h) =>
+          e.action === "retry" ? retried(h) : { ...h, directed: { action: e.action, who: e.who, reason: e.reason } },
+        );
+    }
+  }
+}
+
+function onHost(run: Run, name: string, change: (host: HostRun) => HostRun): Run {
+  return { ...run, hosts: run.hosts.map((h) => (h.name === name ? change(h) : h)) };
+}
+
+function onStep(run: Run, ref: StepRef, change: (step: StepRecord) => StepRecord): Run {
+  return onHost(run, ref.host, (h) => ({
+    ...h,
+    steps: h.steps.map((s) => (s.step === ref.step && s.attempt === ref.attempt ? change(s) : s)),
+  }));
+}
+
+function reset(host: HostRun): HostRun {
+  const { outcome: _o, endedAt: _e, resumeAt: _r, directed: _d, ...rest } = host;
+  return { ...rest, code: "", reason: "", from: host.steps.length };
+}
+
+/**
+ * Where a retried host goes on: at the step that failed if the world is still as that step left it, otherwise at the
+ * beginning of its turn, so that gate and cordon are passed again.
+ */
+function retried(host: HostRun): HostRun {
+  const last = host.steps.at(-1)?.step;
+  if (host.cordoned) {
+    const again = last === "reboot" || last === "restore" || last === "uncordon" ? last : "Maintenance";
+    return { ...reset(host), resumeAt: again };
+  }
+  if (host.checked && last === "PostMaintenance") return { ...reset(host), resumeAt: last };
+  return reset(host);
+}
+
+/** Folds a whole log. */
+export function replay(log: Iterable<Recorded>): Run {
+  let run: Run | undefined;
+  for (const recorded of log) run = reduce(run, recorded);
+  if (run === undefined) throw new Error("empty log");
+  return run;
+}

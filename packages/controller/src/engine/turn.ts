@@ -1,0 +1,166 @@
+import { verdicts } from "@slipway/shared";
+import type { HostRun, Run, StepRecord } from "../domain/run.ts";
+import type { Outcome, StepName } from "../domain/words.ts";
+
+/** What a host that has no step in hand does next. */
+export type Next =
+  | { readonly kind: "step"; readonly step: StepName }
+  | { readonly kind: "checked" }
+  | { readonly kind: "end"; readonly outcome: Outcome; readonly code: string; readonly reason: string };
+
+const step = (name: StepName): Next => ({ kind: "step", step: name });
+const end = (outcome: Outcome, code: string, reason: string): Next => ({ kind: "end", outcome, code, reason });
+
+/** Code of a gate question that was taken back: no failure of the host. */
+export const WITHDRAWN = "withdrawn";
+
+/** How often a host may reboot within one attempt at its turn: once for the stage, once for its rerun. */
+const MAX_REBOOTS = 2;
+
+/**
+ * The turn of a host as a walk over its own log:
+ *
+ *   preflight: inspect -> PreFlight -> (checked)
+ *   turn:      inspect -> PreMaintenance -> gate -> cordon -> drain -> Maintenance [-> reboot [-> Maintenance]]
+ *              -> restore -> uncordon -> PostMaintenance -> updated
+ *
+ * Only called when no step is in hand. The first step that failed in the current attempt is the cause of the end; steps
+ * after it put back what was changed.
+ */
+export function nextOf(run: Run, host: HostRun): Next {
+  const walk = host.steps.slice(host.from);
+  const last = walk.at(-1);
+  if (host.directed) {
+    const { action, who, reason } = host.directed;
+    const why = `${who}${reason ? `: ${reason}` : ""}`;
+    return (
+      putBack(host, last) ??
+      (action === "skip"
+        ? end("skipped", "operator-skip", `skipped by ${why}`)
+        : end("updated", "operator-done", `marked as done by ${why}`))
+    );
+  }
+  if (run.abort) return aborted(run, host, walk);
+  const cause = walk.find((s) => failureOf(s) !== undefined && s.abandoned?.code !== WITHDRAWN);
+  if (cause) {
+    const failure = failureOf(cause) ?? { code: "failed", reason: "" };
+    if (undoes(run, cause)) {
+      const undo = putBack(host, cause === last ? undefined : last);
+      if (undo) return undo;
+    }
+    return end("failed", failure.code, failure.reason + (host.cordoned ? "; the host stays cordoned" : ""));
+  }
+  if (run.state === "stopping" && host.checked && !walk.some((s) => s.step === "cordon" || s.step === host.resumeAt))
+    return end("untouched", "not-reached", "the run stopped before the host went out");
+  return host.checked ? afterInTurn(run, host, walk, last) : afterInPreflight(last);
+}
+
+function afterInPreflight(last: StepRecord | undefined): Next {
+  if (last === undefined) return step("inspect");
+  if (last.step === "inspect") return step("PreFlight");
+  return avoided(last) ?? { kind: "checked" };
+}
+
+function afterInTurn(run: Run, host: HostRun, walk: readonly StepRecord[], last: StepRecord | undefined): Next {
+  if (last === undefined) return step(host.resumeAt ?? "inspect");
+  switch (last.step) {
+    case "inspect":
+      return last.result?.hooks?.maintenance === false
+        ? end("skipped", "no-maintenance-hook", "there is no Maintenance hook on the host")
+        : step("PreMaintenance");
+    case "PreMaintenance":
+      return avoided(last) ?? step("gate");
+    case "gate":
+      return step("cordon");
+    case "cordon":
+      return step("drain");
+    case "drain":
+      return step("Maintenance");
+    case "Maintenance":
+      return rebootAsked(walk) ? step("reboot") : step("restore");
+    case "reboot": {
+      const maintenance = walk.findLast((s) => s.step === "Maintenance");
+      const rerun =
+        maintenance?.result?.requests.rerunAfterReboot && walk.filter((s) => s.step === "reboot").length === 1;
+      return rerun ? step("Maintenance") : step("restore");
+    }
+    case "restore":
+      return step("uncordon");
+    case "uncordon":
+      return step("PostMaintenance");
+    case "PostMaintenance":
+      return end("updated", "updated", "");
+    case "PreFlight":
+      throw new Error(`host ${host.name} of run ${run.spec.run}: PreFlight inside a turn`);
+  }
+}
+
+/** Has a stage since the last reboot asked for one? PreMaintenance's wish is met after Maintenance, when the host is out. */
+function rebootAsked(walk: readonly StepRecord[]): boolean {
+  const since = walk.slice(walk.findLastIndex((s) => s.step === "reboot") + 1);
+  return (
+    since.some((s) => s.result?.requests.rebootRequired === true) &&
+    walk.filter((s) => s.step === "reboot").length < MAX_REBOOTS
+  );
+}
+
+/** PreFlight and PreMaintenance may say that there is nothing to do: exit status 70, or `skip=reason`. */
+function avoided(last: StepRecord): Next | undefined {
+  if (last.result?.verdict === "avoid")
+    return end("skipped", "no-maintenance-needed", `${last.step} set to avoid maintenance (exit status 70)`);
+  const skip = last.result?.requests.skip;
+  return skip ? end("skipped", "hook-asked", `${last.step} asked to skip the host: ${skip}`) : undefined;
+}
+
+/** Restore, then uncordon; undefined when there is nothing left to put back or putting back has been tried. */
+function putBack(host: HostRun, last: StepRecord | undefined): Next | undefined {
+  if (!host.cordoned || last?.step === "uncordon") return undefined;
+  return step(last?.step === "restore" ? "uncordon" : "restore");
+}
+
+/** Is the host put back into service after this failure? A host whose verdict is not known never is. */
+function undoes(run: Run, cause: StepRecord): boolean {
+  switch (cause.step) {
+    case "cordon":
+    case "drain":
+      return true;
+    case "Maintenance":
+    case "reboot":
+      return run.spec.options.onFailure === "uncordon" && cause.abandoned === undefined;
+    default:
+      return false;
+  }
+}
+
+function aborted(run: Run, host: HostRun, walk: readonly StepRecord[]): Next {
+  const last = walk.at(-1);
+  const undo = putBack(host, last);
+  if (undo) return undo;
+  const by = `the run was aborted by ${run.abort?.who ?? "an operator"}`;
+  if (!host.began) return end("untouched", "aborted", by);
+  const maintained = walk.findLast((s) => s.step === "Maintenance");
+  if (maintained === undefined) return end("skipped", "aborted", `${by} before Maintenance`);
+  const failure = failureOf(maintained);
+  if (failure) return end("failed", failure.code, `${failure.reason}; ${by}`);
+  const post = walk.findLast((s) => s.step === "PostMaintenance");
+  const postFailure = post && failureOf(post);
+  if (postFailure) return end("failed", postFailure.code, postFailure.reason);
+  return end("updated", "updated", post ? "" : `${by} before PostMaintenance`);
+}
+
+/** Why a step counts as failed; undefined when it does not (or has not ended). */
+export function failureOf(s: StepRecord): { code: string; reason: string } | undefined {
+  if (s.abandoned) return { code: s.abandoned.code, reason: s.abandoned.reason };
+  const result = s.result;
+  if (result === undefined) return undefined;
+  if (s.step === "inspect" && result.verdict === "ok") {
+    const problems = result.hooks?.problems ?? [];
+    return problems.length > 0 ? { code: "invalid-hook", reason: problems.join("; ") } : undefined;
+  }
+  if (result.verdict === "ok" || result.verdict === "avoid") return undefined;
+  if (result.verdict === "no-hook" && s.step !== "Maintenance") return undefined;
+  return {
+    code: `${s.step.replace(/([a-z])([A-Z])/g, "$1-$2").toLowerCase()}-${result.verdict}`,
+    reason: `${s.step}: ${result.reason || verdicts[result.verdict]}`,
+  };
+}

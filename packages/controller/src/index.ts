@@ -1,0 +1,25 @@
+export { Coordinator, type CoordinatorPorts, isStepName, type RunUpdate } from "./coordinator/coordinator.ts";
+export { MemoryStore } from "./coordinator/memory-store.ts";
+export type {
+  AgentCommand,
+  AgentLink,
+  Clock,
+  EffectResult,
+  Gate,
+  GateAnswer,
+  LogEntry,
+  OpenEntry,
+  Platform,
+  Roster,
+  Store,
+} from "./coordinator/ports.ts";
+export type { PlannedHost, Recorded, RunEvent, RunSpec, StepRef, StepResult } from "./domain/events.ts";
+export type { AgentTask, Effect, EffectRef, FleetView, HostFact, Wait } from "./domain/fleet.ts";
+export { type HostRun, hostOf, type LedgerRecord, type Run, type StepRecord, stepInHand } from "./domain/run.ts";
+export { defaultOptions, type Reason, type RunOptions, type Scope, type StepName, steps } from "./domain/words.ts";
+export { type Command, commandEvents } from "./engine/commands.ts";
+export { type Decision, decide } from "./engine/decide.ts";
+export { describe, hostState, type Line } from "./engine/describe.ts";
+export { reduce, replay } from "./engine/reduce.ts";
+export { type RunReport, reportOf } from "./engine/report.ts";
+export { clusterOf, type KnownHost, optionsOf, type Plan, planRun, scopeOf } from "./planner/plan.ts";

@@ -1,0 +1,212 @@
+import { naturalCompare, nearest, SlipwayError, splitPayload } from "@slipway/shared";
+import type { PlannedHost } from "../domain/events.ts";
+import { defaultOptions, type Reason, type RunOptions, type Scope, type StepName } from "../domain/words.ts";
+
+/** What the planner knows of a host of the fleet. */
+export interface KnownHost {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly connected: boolean;
+  /** For people: "last seen ..." or "never seen". */
+  readonly lastSeen: string;
+  readonly hooksDir: string;
+  readonly hooksProblem: string;
+  readonly hooks: readonly { stage: string; file: string; sha256: string; problem: string }[];
+  readonly cordonedBy: readonly string[];
+}
+
+export interface Plan {
+  readonly scope: Scope;
+  readonly options: RunOptions;
+  /** In the order of the run. */
+  readonly hosts: readonly PlannedHost[];
+  readonly steps: Readonly<Record<string, readonly StepName[]>>;
+  /** Hosts that would be skipped, as far as can be known without running a hook. */
+  readonly skipped: readonly Reason[];
+  /** Why a run of this plan would fail before it changed anything. */
+  readonly blockers: readonly Reason[];
+  readonly warnings: readonly Reason[];
+}
+
+/** Cluster of a host that carries no such label. */
+export const NO_CLUSTER = "default";
+
+export function clusterOf(labels: Readonly<Record<string, string>>): string {
+  return labels["cluster"] ?? NO_CLUSTER;
+}
+
+/** The scope that a request means. Errors: `bad-input` unless exactly one kind is given. */
+export function scopeOf(given: {
+  hosts: readonly string[];
+  clusters: readonly string[];
+  pods: readonly string[];
+  zones: readonly string[];
+}): Scope {
+  const kinds = (["hosts", "clusters", "pods", "zones"] as const).filter((kind) => given[kind].length > 0);
+  const kind = kinds[0];
+  if (kind === undefined)
+    throw new SlipwayError("bad-input", "scope: nothing is chosen", {
+      fix: "give one of --hosts, --cluster, --pod, --zone",
+    });
+  if (kinds.length > 1) {
+    const both = kinds.map((k) => `${k} ${given[k].join(",")}`).join(" and ");
+    throw new SlipwayError("bad-input", `scope: ${both} were given`, { fix: "choose exactly one kind" });
+  }
+  return { kind, names: [...new Set(given[kind])] };
+}
+
+/**
+ * Fills in defaults and checks. Errors: `bad-input`, among them CloudStack's rule that the timeout must not be below the
+ * ping interval (equal is allowed, as its guide says).
+ */
+export function optionsOf(given: Partial<Omit<RunOptions, "args">>): RunOptions {
+  const options: RunOptions = { ...defaultOptions, ...given, args: splitPayload(given.payload ?? "") };
+  for (const [name, value] of Object.entries(options))
+    if (typeof value === "number" && (!Number.isSafeInteger(value) || value < 1 || value > 30 * 86_400_000))
+      throw new SlipwayError("bad-input", `${name}: ${value} is out of range`, {
+        fix: "give at least 1 and, for durations, at most 30 days",
+      });
+  if (options.onFailure !== "cordoned" && options.onFailure !== "uncordon")
+    throw new SlipwayError("bad-input", `on-failure: "${String(options.onFailure)}" is not known`, {
+      fix: "choose cordoned or uncordon",
+    });
+  if (options.timeoutMs < options.pingIntervalMs)
+    throw new SlipwayError(
+      "bad-input",
+      `timeout: ${options.timeoutMs / 1000} s is below the ping interval of ${options.pingIntervalMs / 1000} s`,
+      { fix: "it must be greater or equal; raise --timeout or lower --ping-interval" },
+    );
+  return options;
+}
+
+/** Computes what a run would do; the same function makes the run, so `plan` and `start` cannot differ. */
+export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunOptions): Plan {
+  const chosen = resolve(fleet, scope);
+  const byCluster = new Map<string, KnownHost[]>();
+  for (const host of chosen) {
+    const cluster = clusterOf(host.labels);
+    byCluster.set(cluster, [...(byCluster.get(cluster) ?? []), host]);
+  }
+  const hosts: PlannedHost[] = [];
+  let wave = 0;
+  for (const [cluster, members] of byCluster)
+    for (const [i, host] of members.entries()) {
+      if (i % options.maxOut === 0) wave++;
+      hosts.push({ name: host.name, cluster, wave });
+    }
+  const steps: Record<string, StepName[]> = {};
+  const skipped: Reason[] = [];
+  const blockers: Reason[] = [];
+  const warnings: Reason[] = [];
+  for (const host of chosen) {
+    const has = (stage: string) => host.hooks.some((h) => h.stage === stage);
+    const problems = host.hooks.filter((h) => h.problem !== "");
+    if (!host.connected)
+      blockers.push({
+        rule: "unreachable",
+        subject: host.name,
+        text: `${host.name}: its agent is not connected (${host.lastSeen})`,
+        fix: `start slipway-agent on ${host.name}, or leave it out`,
+      });
+    else if (host.hooksProblem !== "")
+      blockers.push({
+        rule: "hooks-dir",
+        subject: host.name,
+        text: `${host.name}: ${host.hooksProblem}`,
+        fix: "set rolling.maintenance.hooks.dir",
+      });
+    for (const hook of problems)
+      blockers.push({
+        rule: "invalid-hook",
+        subject: host.name,
+        text: `${host.name}: ${hook.stage} hook: ${hook.problem}`,
+        fix: "",
+      });
+    if (host.connected && host.hooksProblem === "" && !has("Maintenance")) {
+      skipped.push({
+        rule: "no-maintenance-hook",
+        subject: host.name,
+        text: `${host.name}: there is no Maintenance hook on the host`,
+        fix: `put one into ${host.hooksDir || "its hooks directory"}`,
+      });
+    }
+    if (host.cordonedBy.length > 0)
+      warnings.push({
+        rule: "already-cordoned",
+        subject: host.name,
+        text: `${host.name} is cordoned already (${host.cordonedBy.map((c) => (c === "operator" ? "by an operator" : `by run ${c}`)).join(", ")})`,
+        fix: host.cordonedBy.includes("operator")
+          ? "it stays cordoned after the run; slipway uncordon puts it back"
+          : "",
+      });
+    steps[host.name] = stepsOf(has);
+  }
+  warnings.push(...differingHooks(chosen));
+  return { scope, options, hosts, steps, skipped, blockers, warnings };
+}
+
+function stepsOf(has: (stage: string) => boolean): StepName[] {
+  const always: StepName[] = has("PreFlight") ? ["inspect", "PreFlight"] : ["inspect"];
+  if (!has("Maintenance")) return always;
+  return [
+    ...always,
+    ...(has("PreMaintenance") ? (["PreMaintenance"] as const) : []),
+    "gate",
+    "cordon",
+    "drain",
+    "Maintenance",
+    "restore",
+    "uncordon",
+    ...(has("PostMaintenance") ? (["PostMaintenance"] as const) : []),
+  ];
+}
+
+/** Hosts of one cluster whose hooks are not the same usually are so by mistake. */
+function differingHooks(hosts: readonly KnownHost[]): Reason[] {
+  const out: Reason[] = [];
+  const groups = Map.groupBy(
+    hosts.filter((h) => h.connected),
+    (h) => clusterOf(h.labels),
+  );
+  for (const [cluster, members] of groups) {
+    for (const stage of new Set(members.flatMap((m) => m.hooks.map((h) => h.stage)))) {
+      const hashes = Map.groupBy(members, (m) => m.hooks.find((h) => h.stage === stage)?.sha256 ?? "none");
+      if (hashes.size < 2) continue;
+      const odd = [...hashes.values()].sort((a, b) => a.length - b.length)[0] ?? [];
+      out.push({
+        rule: "hooks-differ",
+        subject: cluster,
+        text: `${stage} hooks differ within cluster ${cluster}: ${odd.map((h) => h.name).join(", ")} ${odd.length === 1 ? "has" : "have"} another one than the rest`,
+        fix: "compare the hashes in slipway host show",
+      });
+    }
+  }
+  return out;
+}
+
+/** The hosts of a scope in the order of the run: grouped by cluster, in the given order, else sorted naturally by name. */
+function resolve(fleet: readonly KnownHost[], scope: Scope): KnownHost[] {
+  const sorted = [...fleet].sort((a, b) => naturalCompare(a.name, b.name));
+  const label = { hosts: "", clusters: "cluster", pods: "pod", zones: "zone" }[scope.kind];
+  const nameOf = (h: KnownHost) =>
+    scope.kind === "hosts" ? h.name : scope.kind === "clusters" ? clusterOf(h.labels) : (h.labels[label] ?? "");
+  const chosen: KnownHost[] = [];
+  for (const name of scope.names) {
+    const found = sorted.filter((h) => nameOf(h) === name);
+    if (found.length === 0) {
+      const kind = scope.kind.slice(0, -1);
+      const near = nearest(name, new Set(sorted.map(nameOf).filter((n) => n !== "")));
+      throw new SlipwayError("not-found", `${kind} ${JSON.stringify(name)}: there is none of that name`, {
+        fix: near
+          ? `did you mean ${near}?`
+          : fleet.length === 0
+            ? "no host has ever connected"
+            : "see slipway host list",
+      });
+    }
+    chosen.push(...found.filter((h) => !chosen.includes(h)));
+  }
+  if (scope.kind === "pods" || scope.kind === "zones")
+    chosen.sort((a, b) => naturalCompare(clusterOf(a.labels), clusterOf(b.labels)) || naturalCompare(a.name, b.name));
+  return chosen;
+}
