@@ -10,7 +10,7 @@ describe("splitPayload", () => {
     ["a 'b c' \"d e\"", ["a", "b c", "d e"]],
     ["''", [""]],
     ["x''y", ["xy"]],
-    ["$(reboot); rm -rf / * ${HOME} a,b", ["$(reboot);", "rm", "-rf", "/", "*", "${HOME}", "a,b"]],
+    ["$(reboot); rm -rf / * $HOME a,b", ["$(reboot);", "rm", "-rf", "/", "*", "$HOME", "a,b"]],
     ["a\\ b \\' \\\\", ["a b", "'", "\\"]],
     ['"a\\"b \\n"', ['a"b \\n']],
     ["'a\\b\nc'", ["a\\b\nc"]],
