@@ -11,7 +11,7 @@ function tier(name: string, include: string[], testTimeout: number, hookTimeout 
 export default defineConfig({
   test: {
     projects: [
-      tier("unit", ["packages/*/src/**/*.test.ts"], 20_000),
+      tier("unit", ["packages/*/src/**/*.test.ts", "test/architecture/**/*.test.ts"], 20_000),
       tier("simulation", ["test/simulation/**/*.test.ts"], 900_000),
       tier("scenarios", ["test/scenarios/**/*.test.ts"], 60_000),
       tier("e2e", ["test/e2e/**/*.test.ts"], 600_000, 120_000, false),

@@ -1,0 +1,86 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The folders in which decisions are made: no Node module, no clock, no chance, no waiting. */
+const pure = [
+  "packages/controller/src/domain",
+  "packages/controller/src/planner",
+  "packages/controller/src/engine",
+  "packages/controller/src/coordinator",
+  "packages/agent/src/steps",
+];
+
+/** What each package may import of the others. */
+const mayImport: Record<string, readonly string[]> = {
+  shared: [],
+  agent: ["@slipway/shared"],
+  controller: ["@slipway/shared"],
+  cli: ["@slipway/shared"],
+};
+
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((e) => e.isFile() && e.name.endsWith(".ts") && !e.name.includes(".test"))
+    .map((e) => relative(root, join(e.parentPath, e.name)))
+    .filter((f) => !f.includes("/gen/"));
+}
+
+function importsOf(text: string): string[] {
+  return [...text.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)/g)].map(
+    (m) => m[1] ?? m[2] ?? "",
+  );
+}
+
+/** Impurities of a source text, as far as they can be seen in it. */
+export function impurities(file: string, text: string): string[] {
+  const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "");
+  const found = [
+    ...code.matchAll(
+      /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bset(?:Timeout|Interval|Immediate)\b|\bprocess\.|\bperformance\.|\bawait\b/g,
+    ),
+  ].map((m) => m[0]);
+  for (const name of importsOf(code)) {
+    const inside =
+      name.startsWith(".") &&
+      pure.some((p) => !relative(p, relative(root, resolve(root, dirname(file), name))).startsWith(".."));
+    if (!inside && name !== "@slipway/shared") found.push(`import "${name}"`);
+  }
+  return found;
+}
+
+describe("the pure core", () => {
+  test.each(pure)("%s has no way to the outside", (folder) => {
+    const files = sources(folder);
+    expect(files.length).toBeGreaterThan(0);
+    const bad = files
+      .map((f) => [f, impurities(f, readFileSync(join(root, f), "utf8"))] as const)
+      .filter(([, i]) => i.length > 0);
+    expect(Object.fromEntries(bad)).toEqual({});
+  });
+
+  test("the check sees what it should", () => {
+    const file = "packages/controller/src/engine/x.ts";
+    expect(impurities(file, 'import { readFileSync } from "node:fs";\nexport const t = Date.now();')).toEqual([
+      "Date.now",
+      'import "node:fs"',
+    ]);
+    expect(impurities(file, 'import { x } from "../store/sqlite.ts";')).toEqual(['import "../store/sqlite.ts"']);
+    expect(impurities(file, 'import { x } from "../domain/run.ts";\n// Date.now() in words\n')).toEqual([]);
+  });
+});
+
+describe("packages", () => {
+  test.each(Object.entries(mayImport))("%s imports of its siblings only what it may", (name, allowed) => {
+    const bad = sources(`packages/${name}/src`).flatMap((f) =>
+      importsOf(readFileSync(join(root, f), "utf8"))
+        .filter((i) => i.startsWith("@slipway/") || i.startsWith("slipway"))
+        .filter((i) => !allowed.some((a) => i === a || i.startsWith(`${a}/`)))
+        .map((i) => `${f}: ${i}`),
+    );
+    expect(bad).toEqual([]);
+  });
+});
