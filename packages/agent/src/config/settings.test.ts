@@ -1,0 +1,97 @@
+import { SlipwayError } from "@slipway/shared";
+import { describe, expect, it } from "vitest";
+import { parseProperties } from "./properties.ts";
+import { parseSettings } from "./settings.ts";
+
+function pairs(text: string): [string, string, number][] {
+  return parseProperties(text).map(({ key, value, line }) => [key, value, line]);
+}
+
+describe("the properties syntax", () => {
+  it("takes every separator, comment and escape that Java takes", () => {
+    expect(
+      pairs(
+        "# c\n! c\n\na=1\nb: 2\nc 3\n  d  =  4 \ne\nf=a\\tb\\\\c\\u00e9\ng\\=h=x=y\ni=one\\\n    two\nj=back\\\\\nk=l\r\nm=#n",
+      ),
+    ).toEqual([
+      ["a", "1", 4],
+      ["b", "2", 5],
+      ["c", "3", 6],
+      ["d", "4 ", 7],
+      ["e", "", 8],
+      ["f", "a\tb\\cé", 9],
+      ["g=h", "x=y", 10],
+      ["i", "onetwo", 11],
+      ["j", "back\\", 13],
+      ["k", "l", 14],
+      ["m", "#n", 15],
+    ]);
+  });
+});
+
+describe("settings", () => {
+  it("are read beside CloudStack's own keys", () => {
+    const settings = parseSettings(
+      [
+        "guid=x",
+        "host=10.0.0.1@static",
+        "workers=5",
+        "rolling.maintenance.hooks.dir=/etc/hooks.d",
+        "rolling.maintenance.service.executor.disabled=true",
+        "slipway.controllers=c1:7443, [::1]:7443",
+        "slipway.host=hv1",
+        "slipway.labels=cluster=c1,rack=7=8",
+        "slipway.state.dir=/srv/agent",
+        "slipway.tls.key=/etc/key",
+        "slipway.platform=simulated",
+        "slipway.keepalive.ms=1000",
+      ].join("\n"),
+      "f",
+    );
+    expect(settings).toEqual({
+      hooksDir: "/etc/hooks.d",
+      serviceExecutorDisabled: true,
+      controllers: ["c1:7443", "[::1]:7443"],
+      enrol: "",
+      tokenFile: "",
+      host: "hv1",
+      labels: { cluster: "c1", rack: "7=8" },
+      stateDir: "/srv/agent",
+      tls: { ca: "/srv/agent/tls/ca.pem", certificate: "/srv/agent/tls/agent.pem", key: "/etc/key" },
+      platform: "simulated",
+      keepaliveMs: 1000,
+      keepaliveTimeoutMs: 2000,
+    });
+  });
+  it("have defaults", () => {
+    expect(parseSettings("slipway.host=hv1", "f")).toMatchObject({
+      hooksDir: "",
+      serviceExecutorDisabled: false,
+      controllers: [],
+      stateDir: "/var/lib/slipway-agent",
+      platform: "none",
+    });
+  });
+  it.each([
+    ["\nslipway.controler=x:1", "f:2: unknown key slipway.controler; did you mean slipway.controllers?"],
+    ["slipway.controllers=x", 'f:1: slipway.controllers is "x"; write host:port, an IPv6 address in brackets'],
+    [
+      "slipway.controllers=x:70000",
+      'f:1: slipway.controllers is "x:70000"; write host:port, an IPv6 address in brackets',
+    ],
+    ["slipway.labels=a", 'f:1: slipway.labels is "a"; write name=value,name=value'],
+    ["slipway.state.dir=var", 'f:1: slipway.state.dir is "var"; give an absolute path'],
+    ["slipway.platform=kvm", 'f:1: slipway.platform is "kvm"; write none or simulated'],
+    ["slipway.keepalive.ms=1s", 'f:1: slipway.keepalive.ms is "1s"; give whole milliseconds, at least 10'],
+    [
+      "rolling.maintenance.service.executor.disabled=maybe",
+      'f:1: rolling.maintenance.service.executor.disabled is "maybe"; write true or false',
+    ],
+    ["slipway.host=a/b", /^f:1: slipway\.host is "a\/b"; use letters/],
+  ])("refuse %j in one line", (text, message) => {
+    const attempt = () => parseSettings(text, "f");
+    expect(attempt).toThrow(SlipwayError);
+    expect(attempt).toThrow(message);
+    expect(attempt).toThrow(expect.objectContaining({ exitStatus: 2 }));
+  });
+});
