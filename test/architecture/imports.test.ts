@@ -36,7 +36,7 @@ function importsOf(text: string): string[] {
 }
 
 /** Impurities of a source text, as far as they can be seen in it. */
-export function impurities(file: string, text: string): string[] {
+function impurities(file: string, text: string): string[] {
   const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "");
   const found = [
     ...code.matchAll(
