@@ -1,0 +1,154 @@
+import { readFileSync, statSync } from "node:fs";
+import { MAX_PAYLOAD_BYTES, SlipwayError, splitPayload } from "@slipway/shared";
+import { type Command, Option } from "commander";
+import { wrongUse } from "../io.ts";
+import { durationFlag, parseDuration } from "./duration.ts";
+import { type ScopeFlags, type ScopeLists, scopeFlags } from "./scope.ts";
+
+/** RunOptions of the wire with only the fields that were given: 0 or absent means the controller's default. */
+export interface RunOptionValues {
+  forced?: boolean;
+  payload?: string;
+  timeoutMs?: bigint;
+  pingIntervalMs?: bigint;
+  maintenanceWaitMs?: bigint;
+  maxOut?: number;
+  onFailure?: string;
+  agentWaitMs?: bigint;
+  rebootWaitMs?: bigint;
+  graceMs?: bigint;
+}
+
+/** Flags as commander hands them over. */
+export interface RunFlags extends ScopeFlags {
+  forced?: boolean;
+  timeout?: string;
+  payload?: string;
+  payloadFile?: string;
+  pingInterval?: string;
+  maintenanceWait?: string;
+  maxOut?: string;
+  onFailure?: string;
+  agentWait?: string;
+  rebootWait?: string;
+  grace?: string;
+}
+
+const durations = [
+  ["timeoutMs", "timeout", "--timeout"],
+  ["pingIntervalMs", "pingInterval", "--ping-interval"],
+  ["maintenanceWaitMs", "maintenanceWait", "--maintenance-wait"],
+  ["agentWaitMs", "agentWait", "--agent-wait"],
+  ["rebootWaitMs", "rebootWait", "--reboot-wait"],
+  ["graceMs", "grace", "--grace"],
+] as const;
+
+function collect(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
+
+/** Declares scope and run options on `plan` and `start`, so that both take the same words. */
+export function declareRunFlags(command: Command): Command {
+  for (const [one, many, what] of [
+    ["host", "hosts", "hosts, in this order"],
+    ["cluster", "clusters", "all hosts of these clusters"],
+    ["pod", "pods", "all hosts of these pods"],
+    ["zone", "zones", "all hosts of these zones"],
+  ] as const) {
+    const shown = one === "host" ? many : one;
+    const alias = one === "host" ? one : many;
+    command.addOption(
+      new Option(`--${shown} <names>`, `${what} (separated by commas; also --${alias})`).argParser(collect),
+    );
+    command.addOption(new Option(`--${alias} <names>`).argParser(collect).hideHelp());
+  }
+  return command
+    .option("--forced", "skip a failed host and go on; never ignores a check")
+    .option("--timeout <duration>", "per stage and host (default 30m)")
+    .option("--payload <text>", "words handed to every hook; quotes group, nothing is expanded")
+    .option("--payload-file <file>", "the same, read from a file")
+    .option("--ping-interval <duration>", "how often a running stage is asked for its state (default 10s)")
+    .option("--maintenance-wait <duration>", "how long a host may take to enter maintenance (default 30m)")
+    .option("--max-out <n>", "hosts of one cluster that may be out at the same time (default 1)")
+    .addOption(
+      new Option("--on-failure <how>", "what becomes of a host whose Maintenance failed (default cordoned)").choices([
+        "cordoned",
+        "uncordon",
+      ]),
+    )
+    .option("--agent-wait <duration>", "how long an unreachable agent is waited for before the run pauses (default 5m)")
+    .option("--reboot-wait <duration>", "how long a host may take to come back from a reboot (default 15m)")
+    .option("--grace <duration>", "time between TERM and KILL of a hook at its deadline (default 5s)");
+}
+
+/** Reads the run options; throws wrong use in one line. */
+export function parseRunOptions(flags: RunFlags): RunOptionValues {
+  const values: RunOptionValues = {};
+  if (flags.forced) values.forced = true;
+  for (const [field, key, flag] of durations) {
+    const text = flags[key];
+    if (text !== undefined) values[field] = BigInt(parseDuration(flag, text));
+  }
+  if (flags.maxOut !== undefined) {
+    if (!/^[1-9]\d{0,5}$/.test(flags.maxOut))
+      throw wrongUse(`--max-out: "${flags.maxOut}" is no number of hosts`, "write a whole number from 1 on");
+    values.maxOut = Number(flags.maxOut);
+  }
+  if (flags.onFailure !== undefined) values.onFailure = flags.onFailure;
+  const payload = readPayload(flags);
+  if (payload !== undefined) {
+    // The agent splits the same way; an open quote is better found before anything starts.
+    splitPayload(payload);
+    values.payload = payload;
+  }
+  return values;
+}
+
+function readPayload(flags: RunFlags): string | undefined {
+  if (flags.payloadFile === undefined) return flags.payload;
+  if (flags.payload !== undefined)
+    throw wrongUse("payload: both --payload and --payload-file are given", "keep one of them");
+  const file = flags.payloadFile;
+  try {
+    if (statSync(file).size > MAX_PAYLOAD_BYTES)
+      throw wrongUse(`--payload-file: ${file} is larger than ${MAX_PAYLOAD_BYTES} bytes`, "shorten it");
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readFileSync(file));
+  } catch (cause) {
+    if (cause instanceof SlipwayError) throw cause;
+    const text = cause instanceof TypeError ? "is not UTF-8 text" : reasonOf(cause);
+    throw wrongUse(`--payload-file: ${file} ${text}`, "name a readable text file");
+  }
+}
+
+/** An operating system error in plain words. */
+export function reasonOf(cause: unknown): string {
+  const code = (cause as { code?: unknown }).code;
+  if (code === "ENOENT") return "does not exist";
+  if (code === "EACCES" || code === "EPERM") return "may not be read by this user";
+  if (code === "EISDIR") return "is a directory";
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function quote(word: string): string {
+  return /^[A-Za-z0-9_.,:/@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** The command line that starts what was planned. */
+export function startCommand(scope: ScopeLists, flags: RunFlags): string {
+  const words = ["slipway", "start"];
+  for (const [kind, flag] of Object.entries(scopeFlags)) {
+    const names = scope[kind as keyof ScopeLists];
+    if (names.length > 0) words.push(flag, quote(names.join(",")));
+  }
+  const values = parseRunOptions(flags);
+  if (values.forced) words.push("--forced");
+  for (const [field, , flag] of durations) {
+    const ms = values[field];
+    if (ms !== undefined) words.push(flag, durationFlag(Number(ms)));
+  }
+  if (values.maxOut !== undefined) words.push("--max-out", String(values.maxOut));
+  if (values.onFailure !== undefined) words.push("--on-failure", values.onFailure);
+  if (flags.payloadFile !== undefined) words.push("--payload-file", quote(flags.payloadFile));
+  else if (flags.payload !== undefined) words.push("--payload", quote(flags.payload));
+  return words.join(" ");
+}

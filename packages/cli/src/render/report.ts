@@ -1,0 +1,77 @@
+import type { operatorWire } from "@slipway/shared/wire";
+import { age, clean, count, dateTime, elapsed, type Paint, plainPaint, table } from "./text.ts";
+import { stageSpan } from "./tree.ts";
+
+/** Last lines of a failed stage's output that are worth showing here; the report as JSON has all that was kept. */
+const OUTPUT_LINES = 8;
+
+/** The end of a run as text: per host, then the sums, then what is still changed and how to clear it. */
+export function renderReport(report: operatorWire.Report, nowMs: number, paint: Paint = plainPaint): string[] {
+  const from = Date.parse(report.startedAt);
+  const to = Date.parse(report.endedAt);
+  const colour = { succeeded: paint.green, failed: paint.red, aborted: paint.red }[report.outcome] ?? paint.yellow;
+  const times = [
+    from > 0 ? `started ${dateTime(from)}` : "",
+    report.startedBy === "" ? "" : `by ${clean(report.startedBy)}`,
+    from > 0 && to > 0 ? `took ${elapsed(from, to)}` : "",
+  ].filter((part) => part !== "");
+  const lines = [
+    `${paint.bold(`run ${report.run}`)}: ${colour(report.outcome || "not ended yet")}  ${times.join(", ")}`,
+  ];
+  if (report.details !== "") lines.push(clean(report.details));
+
+  const rows = report.hosts.map((host) => {
+    const span = stageSpan(host.stages);
+    return [clean(host.name), host.outcome || "-", span ? elapsed(span.from, span.to) : "-", clean(host.reason)];
+  });
+  if (rows.length > 0) lines.push("", ...table([["HOST", "OUTCOME", "TOOK", "REASON"], ...rows], paint));
+
+  for (const host of report.hosts.filter((h) => h.outcome === "failed")) lines.push(...failedStages(host, paint));
+
+  const outcomes = ["updated", "skipped", "failed", "untouched"]
+    .map((outcome) => `${report.hosts.filter((h) => h.outcome === outcome).length} ${outcome}`)
+    .join(", ");
+  lines.push("", `${count(report.hosts.length, "host")}: ${outcomes}`);
+  const standing = report.ledger.filter((entry) => entry.closedAtMs === 0n);
+  if (standing.length > 0) lines.push("", paint.yellow("still changed"), ...renderStanding(standing, nowMs));
+  return lines;
+}
+
+function failedStages(host: operatorWire.HostReport, paint: Paint): string[] {
+  const lines: string[] = [];
+  for (const stage of host.stages.filter((s) => !["ok", "avoid", "no-hook", "running"].includes(s.verdict))) {
+    lines.push("", `${paint.red(`${clean(host.name)} ${stage.stage}`)}: ${verdictText(stage)}`);
+    const output = stage.output.split("\n").map((line) => clean(line));
+    while (output.at(-1) === "") output.pop();
+    if (output.length > OUTPUT_LINES) lines.push(paint.dim(`  (last ${OUTPUT_LINES} of ${output.length} lines)`));
+    lines.push(...output.slice(-OUTPUT_LINES).map((line) => `  | ${line}`));
+  }
+  return lines;
+}
+
+/** "failed, exit status 3, 12 s (its reason)". */
+export function verdictText(stage: operatorWire.StageRecord): string {
+  const parts = [stage.verdict];
+  if (stage.exitCode !== undefined && stage.exitCode !== 0) parts.push(`exit status ${stage.exitCode}`);
+  if (stage.signal !== "") parts.push(`signal ${stage.signal}`);
+  if (stage.attempt > 1) parts.push(`attempt ${stage.attempt}`);
+  if (stage.endedAt !== "") parts.push(elapsed(1, 1 + Number(stage.durationMs)));
+  return `${parts.join(", ")}${stage.reason === "" ? "" : ` (${clean(stage.reason)})`}`;
+}
+
+/** Open ledger entries, each with the command that clears it. */
+export function renderStanding(entries: readonly operatorWire.LedgerEntry[], nowMs: number): string[] {
+  return table(
+    entries.map((entry) => [
+      `  ${clean(entry.host)}`,
+      clean(entry.change),
+      age(Number(entry.openedAtMs), nowMs),
+      `clear with: ${clearCommand(entry)}`,
+      clean(entry.note),
+    ]),
+  );
+}
+
+export function clearCommand(entry: Pick<operatorWire.LedgerEntry, "undo" | "host">): string {
+  return entry.undo === "uncordon" ? `slipway uncordon ${clean(entry.host)}` : clean(entry.undo);
+}

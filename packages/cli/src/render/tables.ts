@@ -1,0 +1,148 @@
+import { naturalCompare } from "@slipway/shared";
+import type { operatorWire } from "@slipway/shared/wire";
+import { scopeText } from "../options/scope.ts";
+import { clearCommand, verdictText } from "./report.ts";
+import { age, clean, dateTime, elapsed, type Paint, reasonText, table } from "./text.ts";
+import { hostKind, stageSpan, tally } from "./tree.ts";
+
+export function renderRuns(runs: readonly operatorWire.RunView[], now: number, paint: Paint): string[] {
+  if (runs.length === 0) return ["no run yet"];
+  const rows = runs.map((run) => {
+    const end = run.endedAtMs > 0n ? Number(run.endedAtMs) : now;
+    return [
+      clean(run.run),
+      run.outcome || (run.paused ? "paused" : run.state),
+      clean(scopeText(run.scope)),
+      age(Number(run.startedAtMs), now),
+      elapsed(Number(run.startedAtMs), end),
+      clean(run.startedBy),
+      tally(run.hosts),
+    ];
+  });
+  return table([["RUN", "STATE", "SCOPE", "STARTED", "TOOK", "BY", "HOSTS"], ...rows], paint);
+}
+
+/** One run in full, stage by stage. */
+export function renderRun(run: operatorWire.RunView, now: number, paint: Paint): string[] {
+  const end = run.endedAtMs > 0n ? Number(run.endedAtMs) : now;
+  const lines = [
+    `${paint.bold(`run ${run.run}`)}: ${run.outcome || run.state}${run.paused ? ", paused" : ""}`,
+    `scope ${clean(scopeText(run.scope))}, started ${dateTime(Number(run.startedAtMs))} by ${clean(run.startedBy)}, ${elapsed(Number(run.startedAtMs), end)}`,
+  ];
+  if (run.details !== "") lines.push(clean(run.details));
+  if (run.paused)
+    lines.push(`paused: ${reasonText(run.pauseReason) || "on request"}; go on with: slipway run resume ${run.run}`);
+  const rows = run.hosts.map((host) => {
+    const span = stageSpan(host.stages);
+    const waits = host.waitsFor.map(reasonText).join(", ");
+    const now = host.step === "" ? waits : `${host.step}${waits === "" ? "" : `, waits: ${waits}`}`;
+    return [
+      clean(host.name),
+      clean(host.cluster),
+      host.outcome || clean(host.state) || hostKind(host),
+      host.cordoned ? "cordoned" : "-",
+      span ? elapsed(span.from, span.to) : "-",
+      clean(host.reason) || now,
+    ];
+  });
+  if (rows.length > 0)
+    lines.push("", ...table([["HOST", "CLUSTER", "STATE", "CORDON", "TOOK", "REASON"], ...rows], paint));
+  const stages = run.hosts.flatMap((host) =>
+    host.stages.map((stage) => [clean(host.name), stage.stage, verdictText(stage)]),
+  );
+  if (stages.length > 0) lines.push("", ...table([["HOST", "STAGE", "VERDICT"], ...stages], paint));
+  return lines;
+}
+
+export function renderHosts(hosts: readonly operatorWire.FleetHost[], now: number, paint: Paint): string[] {
+  if (hosts.length === 0)
+    return ["no host yet; make a token with `slipway token --host NAME` and start slipway-agent with it"];
+  const rows = [...hosts]
+    .sort((a, b) => naturalCompare(a.name, b.name))
+    .map((host) => [
+      clean(host.name),
+      clean(host.labels["cluster"] ?? "-"),
+      host.connected ? "connected" : "away",
+      age(Number(host.sinceMs), now),
+      age(Number(host.lastHeartbeatMs), now),
+      host.cordoned ? "cordoned" : "-",
+      host.hooksProblem === "" ? hookSummary(host.hooks) : `problem: ${clean(host.hooksProblem)}`,
+      clean(host.run) || "-",
+    ]);
+  return table([["HOST", "CLUSTER", "AGENT", "SINCE", "HEARD", "CORDON", "HOOKS", "RUN"], ...rows], paint);
+}
+
+function hookSummary(hooks: readonly operatorWire.HookView[]): string {
+  const problems = hooks.filter((hook) => hook.problem !== "");
+  if (problems.length > 0) return `problem: ${problems.map((hook) => hook.stage).join(", ")}`;
+  return hooks.length === 0 ? "none" : String(hooks.length);
+}
+
+export function renderHost(host: operatorWire.FleetHost, now: number, paint: Paint): string[] {
+  const labels = Object.entries(host.labels)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${clean(key)}=${clean(value)}`)
+    .join(",");
+  const rows = [
+    ["host", clean(host.name)],
+    ["labels", labels || "-"],
+    ["agent", `${host.connected ? "connected" : "away"}, since ${age(Number(host.sinceMs), now)}`],
+    ["heard", age(Number(host.lastHeartbeatMs), now)],
+    ["cordon", host.cordoned ? `cordoned: ${clean(host.cordonReason) || "no reason given"}` : "-"],
+    ["run", clean(host.run) || "-"],
+    ["boot id", clean(host.bootId) || "-"],
+    ["kernel", clean(host.kernel) || "-"],
+    ["version", `agent ${clean(host.agentVersion) || "?"}, node ${clean(host.nodeVersion) || "?"}`],
+    ["executor", clean(host.executor) || "-"],
+    ["hooks in", `${clean(host.hooksDir) || "-"}${host.hooksProblem === "" ? "" : `: ${clean(host.hooksProblem)}`}`],
+  ];
+  const lines = table([["", ""], ...rows]).slice(1);
+  if (host.hooks.length > 0)
+    lines.push(
+      "",
+      ...table(
+        [
+          ["STAGE", "HOOK", "SHA-256", "PROBLEM"],
+          ...host.hooks.map((h) => [h.stage, clean(h.file), h.sha256.slice(0, 12) || "-", clean(h.problem) || "-"]),
+        ],
+        paint,
+      ),
+    );
+  return lines;
+}
+
+export function renderWhy(host: string, reasons: readonly operatorWire.Reason[]): string[] {
+  if (reasons.length === 0) return [`${host}: in service, nothing holds it`];
+  return reasons.map((reason) => {
+    const text = reasonText(reason);
+    const subject = clean(reason.subject);
+    return subject === "" || text.includes(subject) ? text : `${subject}: ${text}`;
+  });
+}
+
+export function renderLedger(entries: readonly operatorWire.LedgerEntry[], now: number, paint: Paint): string[] {
+  if (entries.length === 0) return ["nothing stands: every change was undone"];
+  const rows = entries.map((entry) => [
+    clean(entry.host),
+    clean(entry.change),
+    clean(entry.run) || "-",
+    age(Number(entry.openedAtMs), now),
+    entry.closedAtMs === 0n ? "stands" : `undone ${age(Number(entry.closedAtMs), now)}`,
+    entry.closedAtMs === 0n ? clearCommand(entry) : "-",
+    clean(entry.note),
+  ]);
+  return table([["HOST", "CHANGE", "RUN", "MADE", "STATE", "CLEAR WITH", "NOTE"], ...rows], paint);
+}
+
+export function renderAudit(entries: readonly operatorWire.AuditEntry[], paint: Paint): string[] {
+  if (entries.length === 0) return ["nothing was done yet"];
+  const rows = entries.map((e) => [
+    dateTime(Number(e.atMs)),
+    clean(e.who),
+    clean(e.role),
+    clean(e.method),
+    clean(e.result),
+    clean(e.what),
+  ]);
+  return table([["WHEN", "WHO", "ROLE", "CALL", "RESULT", "WHAT"], ...rows], paint);
+}

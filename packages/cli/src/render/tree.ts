@@ -1,0 +1,190 @@
+import type { operatorWire } from "@slipway/shared/wire";
+import { scopeText } from "../options/scope.ts";
+import { clean, clock, count, cut, elapsed, type Paint, pad, reasonText, width } from "./text.ts";
+
+/** What is known of a followed run. */
+export interface RunPicture {
+  view: operatorWire.RunView | undefined;
+  progress: Map<string, operatorWire.ProgressView>;
+  /** Newest last. */
+  recent: operatorWire.LogLine[];
+  /** What the operator should know about the connection; empty when all is well. */
+  notice: string;
+}
+
+export interface TreeSize {
+  readonly columns: number;
+  readonly rows: number;
+  readonly now: number;
+  readonly paint: Paint;
+  /** Whether the terminal shows more than ASCII. */
+  readonly unicode: boolean;
+}
+
+const RECENT = 4;
+
+/** The word for a host's place in the run, with the symbol and colour that double it. */
+const kinds = {
+  failed: { rank: 0, unicode: "✖", ascii: "x", colour: "red" },
+  running: { rank: 1, unicode: "▶", ascii: ">", colour: "cyan" },
+  held: { rank: 2, unicode: "…", ascii: "~", colour: "yellow" },
+  waiting: { rank: 3, unicode: "·", ascii: ".", colour: "dim" },
+  skipped: { rank: 4, unicode: "–", ascii: "-", colour: "yellow" },
+  updated: { rank: 4, unicode: "✔", ascii: "+", colour: "green" },
+  untouched: { rank: 4, unicode: "○", ascii: "o", colour: "dim" },
+} as const satisfies Record<string, { rank: number; unicode: string; ascii: string; colour: keyof Paint }>;
+type Kind = keyof typeof kinds;
+
+export function hostKind(host: operatorWire.HostView): Kind {
+  if (host.outcome !== "" && Object.hasOwn(kinds, host.outcome)) return host.outcome as Kind;
+  if (host.step !== "") return "running";
+  return host.waitsFor.length > 0 ? "held" : "waiting";
+}
+
+/** First start and last end of a host's stages, in milliseconds since the epoch; undefined when nothing ran. */
+export function stageSpan(stages: readonly operatorWire.StageRecord[]): { from: number; to: number } | undefined {
+  const starts = stages.map((s) => Date.parse(s.startedAt)).filter((t) => t > 0);
+  const ends = stages.map((s) => Date.parse(s.endedAt)).filter((t) => t > 0);
+  return starts.length === 0 || ends.length === 0 ? undefined : { from: Math.min(...starts), to: Math.max(...ends) };
+}
+
+/** What is said behind a host's name. */
+function hostNote(
+  host: operatorWire.HostView,
+  progress: operatorWire.ProgressView | undefined,
+  size: TreeSize,
+): string {
+  const kind = hostKind(host);
+  const { paint } = size;
+  if (host.outcome !== "") {
+    const span = stageSpan(host.stages);
+    const parts = [span ? elapsed(span.from, span.to) : "", clean(host.reason)];
+    if (host.cordoned) parts.push(paint.yellow("still cordoned"));
+    return parts.filter((part) => part !== "").join("  ");
+  }
+  if (kind === "running") {
+    const attempt = host.attempt > 1 ? ` (attempt ${host.attempt})` : "";
+    const parts = [host.step + attempt, elapsed(Number(host.stepStartedAtMs), size.now)];
+    if (progress !== undefined && host.step.startsWith(progress.stage)) {
+      if (progress.percent !== undefined) parts.push(`${progress.percent} %`);
+      parts.push(clean(progress.message));
+    }
+    if (host.waitsFor.length > 0) parts.push(paint.yellow(`waits: ${host.waitsFor.map(reasonText).join(", ")}`));
+    return parts.filter((part) => part !== "").join("  ");
+  }
+  const waits = host.waitsFor.map(reasonText).join(", ");
+  return [host.state === "waiting" ? "" : clean(host.state), waits].filter((part) => part !== "").join("  ");
+}
+
+/** Tallies hosts by word: "2 updated, 1 running, 3 waiting". */
+export function tally(hosts: readonly operatorWire.HostView[]): string {
+  const order: Kind[] = ["updated", "skipped", "failed", "untouched", "running", "held", "waiting"];
+  const parts = order.map((kind) => [hosts.filter((h) => hostKind(h) === kind).length, kind] as const);
+  return parts
+    .filter(([n]) => n > 0)
+    .map(([n, kind]) => `${n} ${kind}`)
+    .join(", ");
+}
+
+/** The live picture of a run, at most `rows` lines of at most `columns` columns. Pure. */
+export function renderTree(picture: RunPicture, size: TreeSize): string[] {
+  const { view } = picture;
+  const { paint } = size;
+  if (view === undefined) return [cut(picture.notice || "waiting for the controller", size.columns)];
+  const head: string[] = [];
+  const state = view.paused ? paint.yellow("paused") : view.outcome || view.state;
+  const end = view.endedAtMs > 0n ? Number(view.endedAtMs) : size.now;
+  head.push(
+    [
+      paint.bold(`run ${view.run}`),
+      clean(scopeText(view.scope)),
+      state,
+      elapsed(Number(view.startedAtMs), end),
+      tally(view.hosts),
+    ].join("  "),
+  );
+  if (view.paused)
+    head.push(
+      `  ${paint.yellow("paused:")} ${reasonText(view.pauseReason) || "on request"}; go on with: slipway run resume ${view.run}`,
+    );
+  if (picture.notice !== "") head.push(`  ${paint.yellow("notice:")} ${picture.notice}`);
+
+  const recent = picture.recent
+    .slice(-RECENT)
+    .map((line) => paint.dim(`${clock(Number(line.atMs))} ${clean(line.subject)}: ${clean(line.text)}`));
+  // A small terminal shows hosts first, then the latest lines.
+  const spare = Math.max(0, size.rows - head.length - 2);
+  const tail = spare >= 10 ? recent : recent.slice(recent.length - Math.max(0, spare - 6));
+  const body = renderHosts(view.hosts, picture, size, Math.max(0, size.rows - head.length - tail.length));
+  return [...head, ...body, ...tail].slice(0, Math.max(1, size.rows)).map((line) => cut(line, size.columns));
+}
+
+function renderHosts(
+  hosts: readonly operatorWire.HostView[],
+  picture: RunPicture,
+  size: TreeSize,
+  room: number,
+): string[] {
+  const clusters = new Map<string, operatorWire.HostView[]>();
+  for (const host of hosts) clusters.set(host.cluster, [...(clusters.get(host.cluster) ?? []), host]);
+  const shown = chooseHosts(clusters, room);
+  const nameWidth = Math.max(0, ...hosts.filter((h) => shown.has(h.name)).map((h) => width(clean(h.name))));
+  const lines: string[] = [];
+  const folded: string[] = [];
+  const foldedHosts: operatorWire.HostView[] = [];
+  for (const [cluster, members] of clusters) {
+    const visible = members.filter((h) => shown.has(h.name));
+    const title = cluster === "" ? "no cluster" : `cluster ${clean(cluster)}`;
+    if (visible.length === 0) {
+      folded.push(title);
+      foldedHosts.push(...members);
+      continue;
+    }
+    lines.push(`${size.paint.bold(title)}  ${size.paint.dim(tally(members))}`);
+    for (const host of visible) lines.push(hostLine(host, picture.progress.get(host.name), nameWidth, size));
+    const hidden = members.filter((h) => !shown.has(h.name));
+    if (hidden.length > 0) lines.push(size.paint.dim(`  and ${hidden.length} more: ${tally(hidden)}`));
+  }
+  if (folded.length > 0)
+    lines.push(
+      size.paint.dim(
+        `and ${count(folded.length, "more cluster")} of ${count(foldedHosts.length, "host")}: ${tally(foldedHosts)}`,
+      ),
+    );
+  return lines.slice(0, room);
+}
+
+function hostLine(
+  host: operatorWire.HostView,
+  progress: operatorWire.ProgressView | undefined,
+  nameWidth: number,
+  size: TreeSize,
+): string {
+  const kind = hostKind(host);
+  const look = kinds[kind];
+  const mark = size.paint[look.colour](`${size.unicode ? look.unicode : look.ascii} ${pad(kind, 9)}`);
+  return `  ${mark} ${pad(clean(host.name), nameWidth)}  ${hostNote(host, progress, size)}`.trimEnd();
+}
+
+/** The hosts worth the room: failed and running first, then held and waiting, finished last. */
+function chooseHosts(clusters: Map<string, operatorWire.HostView[]>, room: number): Set<string> {
+  const all = [...clusters.values()].flat();
+  if (all.length + clusters.size <= room) return new Set(all.map((h) => h.name));
+  const ranked = all
+    .map((host, index) => ({ host, index, rank: kinds[hostKind(host)].rank }))
+    .sort((a, b) => a.rank - b.rank || a.index - b.index);
+  const shown = new Set<string>();
+  const opened = new Map<string, number>();
+  // One line for the clusters that do not fit.
+  let left = room - (clusters.size > 1 ? 1 : 0);
+  for (const { host } of ranked) {
+    const seen = opened.get(host.cluster);
+    // A cluster costs its title and its own "and n more".
+    const cost = seen === undefined ? 3 : 1;
+    if (left < cost) continue;
+    left -= cost;
+    opened.set(host.cluster, (seen ?? 0) + 1);
+    shown.add(host.name);
+  }
+  return shown;
+}
