@@ -49,8 +49,13 @@ export function serverOptions(tuning: ChannelTuning = {}): ChannelOptions {
   };
 }
 
-export function clientCredentials(tls: TlsFiles) {
-  return credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.certificate), {});
+/** Without `certificate` and `key` the client stays unnamed: for enrolment, where the token is the proof. */
+export type ClientTls = TlsFiles | Pick<TlsFiles, "ca">;
+
+export function clientCredentials(tls: ClientTls) {
+  const ca = Buffer.from(tls.ca);
+  if (!("key" in tls)) return credentials.createSsl(ca);
+  return credentials.createSsl(ca, Buffer.from(tls.key), Buffer.from(tls.certificate), {});
 }
 
 /** Server side of mutual TLS; `askClient: false` is for enrolment, where the token is the proof. */
@@ -66,7 +71,7 @@ export function serverCredentials(tls: TlsFiles, askClient: boolean): ServerCred
  * A client of `address` (`host:port`). The server's certificate must be for the name `controller` whatever the address
  * is: controllers move, and addresses of a lab or a loopback pool are in no certificate.
  */
-export function connect(address: string, tls: TlsFiles, tuning: ChannelTuning = {}): Client {
+export function connect(address: string, tls: ClientTls, tuning: ChannelTuning = {}): Client {
   return new Client(address, clientCredentials(tls), {
     ...channelOptions(tuning),
     "grpc.ssl_target_name_override": "controller.slipway.internal",

@@ -12,6 +12,7 @@ export {
 } from "./adapter.ts";
 export {
   type ChannelTuning,
+  type ClientTls,
   channelOptions,
   clientCredentials,
   connect,

@@ -1,0 +1,95 @@
+import { mkdirSync } from "node:fs";
+import { release } from "node:os";
+import { join } from "node:path";
+import { SlipwayError } from "@slipway/shared";
+import { createLogger } from "@slipway/shared/log";
+import type { Settings } from "../config/settings.ts";
+import { DirectExecutor } from "../executors/direct/direct.ts";
+import { HooksDirectory } from "../hooks/directory.ts";
+import { RealMachine, SimulatedMachine } from "../host/machine.ts";
+import { openSqliteJournal, type SqliteJournal } from "../journal/sqlite.ts";
+import { readCertificate } from "../session/certificate.ts";
+import { enrolIfNeeded } from "../session/enrol.ts";
+import { Session } from "../session/session.ts";
+import { AgentCore } from "../steps/core.ts";
+import type { Machine } from "../steps/ports.ts";
+import { VERSION } from "../version.ts";
+
+/** How often everything in hand is looked at; ends of hooks are noticed at once without it. */
+const TICK_MS = 250;
+
+/** Runs the agent until SIGTERM or SIGINT. Errors are those of a start; later ones are logged and repaired. */
+export async function runAgent(settings: Settings): Promise<void> {
+  const logger = createLogger("slipway-agent");
+  const log = (level: "info" | "warn" | "error", text: string) => logger[level](text);
+  if (settings.controllers.length === 0)
+    throw new SlipwayError("bad-input", "slipway.controllers is not set", {
+      fix: "set it to host:port in agent.properties",
+    });
+  const journal = openJournal(settings.stateDir);
+  try {
+    await enrolIfNeeded(settings, log);
+    const tls = readCertificate(settings.tls, settings.host);
+    if (!settings.serviceExecutorDisabled) log("info", "executor: direct (this version has no service executor yet)");
+    let core: AgentCore | undefined;
+    let machine: Machine | undefined;
+    const executor = new DirectExecutor({
+      dir: join(settings.stateDir, "steps"),
+      bootId: () => machine?.bootId() ?? "",
+      announce: (id) => core?.ended(id),
+      log,
+    });
+    const cutPower = () => executor.cutPower();
+    machine =
+      settings.platform === "simulated"
+        ? new SimulatedMachine({ stateDir: settings.stateDir, cutPower, exit: (status) => process.exit(status) })
+        : new RealMachine();
+    const hooks = new HooksDirectory(settings.hooksDir);
+    core = new AgentCore(
+      { journal, executor, hooks, machine, log },
+      {
+        host: settings.host,
+        labels: settings.labels,
+        agentVersion: VERSION,
+        incarnation: crypto.randomUUID(),
+        kernel: release(),
+        nodeVersion: process.version,
+        executor: "direct",
+      },
+    );
+    log("info", `agent ${VERSION}: starting for host ${settings.host} (boot ${machine.bootId()})`);
+    const { problem } = hooks.inventory();
+    if (problem !== "") log("warn", `hooks: ${problem}`);
+    core.recover();
+    const tuning = { keepaliveMs: settings.keepaliveMs, keepaliveTimeoutMs: settings.keepaliveTimeoutMs };
+    const session = new Session({ controllers: settings.controllers, tls, tuning, core, log });
+    session.start();
+    const ticker = setInterval(() => core.tick(), TICK_MS);
+    const name = await signalled();
+    log("info", `agent: stopping (${name}); steps in hand go on`);
+    clearInterval(ticker);
+    await session.stop();
+    executor.close();
+  } finally {
+    journal.close();
+  }
+}
+
+function openJournal(stateDir: string): SqliteJournal {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new SlipwayError("bad-input", `${stateDir}: the state directory cannot be made (${code})`, {
+      cause,
+      fix: "make it, or set slipway.state.dir to another one",
+    });
+  }
+  return openSqliteJournal(join(stateDir, "journal.db"));
+}
+
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
+  });
+}
