@@ -1,0 +1,77 @@
+import { afterEach, expect, test } from "vitest";
+import { Pool, sleep } from "./kit.ts";
+
+let pool: Pool | undefined;
+afterEach(() => pool?.stop());
+
+const stages = ["PreFlight", "PreMaintenance", "Maintenance", "PostMaintenance"] as const;
+
+/** Every hook sleeps long enough to be hit, and hv2's Maintenance fails with 5. */
+function hooks(p: Pool, seconds: number): void {
+  for (const stage of stages) p.countingHook(stage, `sleep ${seconds}\necho "$SLIPWAY_STAGE on $SLIPWAY_HOST"`);
+  p.countingHook("Maintenance", `sleep ${seconds}\nexit 5`, ["hv2"]);
+}
+
+/** Runs until `enough` kills have hit, each run checked: hooks ran exactly once, and every verdict is the true one. */
+async function survive(p: Pool, kill: () => boolean, enough: number): Promise<void> {
+  let kills = 0;
+  let runs = 0;
+  while (kills < enough) {
+    if (++runs > 25) throw new Error(`only ${kills} kills in ${runs} runs`);
+    const run = await p.detach("--zone", "z1", "--max-out", "2", "--forced", "--ping-interval", "1", "--timeout", "60");
+    let over = false;
+    const watching = p.slipway("watch", run).then((ended) => {
+      over = true;
+      return ended;
+    });
+    while (!over && kills < enough) {
+      if (kill()) kills++;
+      await sleep(100 + Math.random() * 400);
+    }
+    await watching;
+    const report = await p.report(run);
+    expect(report.hosts.map((h) => [h.name, h.outcome, h.reason.replace(/;.*/, "")])).toEqual(
+      p.hosts.map((h) => (h === "hv2" ? [h, "failed", "Maintenance: exit status 5"] : [h, "updated", ""])),
+    );
+    const counts = p.counts(run);
+    for (const host of report.hosts) {
+      const ran = host.name === "hv2" ? stages.slice(0, 3) : stages;
+      expect(host.stages.map((s) => [s.stage, s.attempt])).toEqual(ran.map((stage) => [stage, 1]));
+      for (const stage of ran)
+        expect([stage, counts[`${host.name}.${stage}.1`]?.filter((l) => l === "run")]).toEqual([stage, ["run"]]);
+    }
+    expect(Object.keys(counts)).toHaveLength(report.hosts.length * 4 - 1);
+    await p.slipway("uncordon", "hv2");
+  }
+}
+
+const fleet = Object.fromEntries(
+  ["hv1", "hv2", "hv3", "hv4"].map((name, i) => [name, { cluster: i < 2 ? "c1" : "c2", pod: "p1", zone: "z1" }]),
+);
+
+test("agents are killed 50 times during stages: every hook runs exactly once, every verdict is right", async () => {
+  pool = await Pool.start(fleet);
+  hooks(pool, 1.2);
+  let turn = 0;
+  await survive(pool, () => pool?.kill(pool.hosts[turn++ % pool.hosts.length] ?? "") ?? false, 50);
+});
+
+test("the controller is killed 50 times at random moments: the same", async () => {
+  pool = await Pool.start(fleet);
+  hooks(pool, 0.4);
+  await survive(pool, () => pool?.kill("controller") ?? false, 50);
+});
+
+test("agents and controller are killed together: the same", async () => {
+  pool = await Pool.start(fleet);
+  hooks(pool, 0.8);
+  await survive(
+    pool,
+    () => {
+      const hit = pool?.kill("controller") ?? false;
+      for (const host of pool?.hosts ?? []) if (Math.random() < 0.5) pool?.kill(host);
+      return hit;
+    },
+    30,
+  );
+});
