@@ -8,6 +8,10 @@ import { migrations } from "./migrations.ts";
 
 export interface SqliteJournal extends Journal {
   close(): void;
+  /** What the connection really uses; `synchronous` 2 is FULL. */
+  settings(): { journalMode: string; synchronous: number };
+  /** Bounds the file's size, as a full disk would; for tests. */
+  limitPages(pages: number): void;
 }
 
 interface StepRecord {
@@ -153,6 +157,17 @@ class OpenJournal implements SqliteJournal {
 
   close(): void {
     this.#db.close();
+  }
+
+  settings() {
+    return {
+      journalMode: this.#db.pragma("journal_mode", { simple: true }) as string,
+      synchronous: this.#db.pragma("synchronous", { simple: true }) as number,
+    };
+  }
+
+  limitPages(pages: number): void {
+    this.#db.pragma(`max_page_count = ${Math.trunc(pages)}`);
   }
 
   #transaction<T>(change: () => T): T {

@@ -1,0 +1,227 @@
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { keyText, SlipwayError, type StepKey } from "@slipway/shared";
+import Database from "better-sqlite3";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Journal } from "../steps/ports.ts";
+import type { StepResult, StepRow } from "../steps/types.ts";
+import { noRequests } from "../steps/verdict.ts";
+import { MemoryJournal } from "./memory.ts";
+import { migrations } from "./migrations.ts";
+import { openSqliteJournal } from "./sqlite.ts";
+
+let dir: string;
+const opened: { close(): void }[] = [];
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "slipway-journal-"));
+});
+afterEach(() => {
+  for (const journal of opened.splice(0)) journal.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+function sqlite(file = join(dir, "journal.db")) {
+  const journal = openSqliteJournal(file);
+  opened.push(journal);
+  return journal;
+}
+
+function key(attempt: number, step = "noop"): StepKey {
+  return { run: "r1", host: "hv1", step, attempt };
+}
+function row(attempt: number): StepRow {
+  return { key: key(attempt), spec: { kind: "noop" }, state: "accepted", bootId: "b1", acceptedAtMs: 5 };
+}
+function result(reason = "", output = ""): StepResult {
+  return {
+    verdict: "ok",
+    signal: "",
+    reason,
+    startedAtMs: 1,
+    endedAtMs: 2,
+    durationMs: 1.5,
+    output,
+    outputBytes: 3,
+    requests: noRequests,
+    bootIdBefore: "b1",
+    bootIdAfter: "b1",
+    hookFile: "",
+    hookSha256: "",
+  };
+}
+function ids(journal: Journal): [number, string, string][] {
+  return journal.outbox(0, 100).map((entry) => [entry.id, entry.kind, keyText(entry.row.key)]);
+}
+
+describe.each<[string, () => Journal]>([
+  ["SQLite", () => sqlite()],
+  ["memory", () => new MemoryJournal()],
+])("the journal contract: %s", (_name, make) => {
+  it("stores a row once and announces it once", () => {
+    const journal = make();
+    const full: StepRow = {
+      key: key(1, "Maintenance"),
+      spec: { kind: "hook", stage: "Maintenance", args: ["a b", "ü\n"], timeoutMs: 1, graceMs: 2 },
+      state: "accepted",
+      bootId: "b1",
+      acceptedAtMs: 5,
+      hook: { file: "/h/Maintenance", sha256: "ab" },
+    };
+    expect(journal.get(full.key)).toBeUndefined();
+    expect(journal.accept(full)).toEqual({ row: full, isNew: true });
+    expect(journal.accept({ ...full, bootId: "other" })).toEqual({ row: full, isNew: false });
+    expect(journal.get(full.key)).toEqual(full);
+    expect(journal.open()).toEqual([full]);
+    expect(ids(journal)).toEqual([[1, "accepted", "r1/hv1/Maintenance/1"]]);
+  });
+
+  it("ends a row once; the first result wins", () => {
+    const journal = make();
+    journal.end(key(1), result("unknown key"));
+    journal.accept(row(1));
+    journal.end(key(1), result("first"));
+    journal.end(key(1), result("second"));
+    expect(journal.get(key(1))).toEqual({ ...row(1), state: "ended", result: result("first") });
+    expect(journal.open()).toEqual([]);
+    expect(ids(journal).map(([, kind]) => kind)).toEqual(["accepted", "ended"]);
+  });
+
+  it("remembers the first wish to cancel, of open rows only", () => {
+    const journal = make();
+    journal.requestCancel(key(1), "nobody");
+    journal.accept(row(1));
+    journal.requestCancel(key(1), "ann");
+    journal.requestCancel(key(1), "bob");
+    expect(journal.get(key(1))?.cancelReason).toBe("ann");
+    journal.accept(row(2));
+    journal.end(key(2), result());
+    journal.requestCancel(key(2), "late");
+    expect(journal.get(key(2))?.cancelReason).toBeUndefined();
+  });
+
+  it("drops outbox entries only when acknowledged, and never uses an id twice", () => {
+    const journal = make();
+    for (const n of [1, 2]) {
+      journal.accept(row(n));
+      journal.end(key(n), result());
+    }
+    expect(journal.outbox(1, 2).map((entry) => entry.id)).toEqual([2, 3]);
+    expect(journal.ack([1, 99])).toEqual([]);
+    expect(journal.ack([2, 4, 4])).toEqual([key(1), key(2)]);
+    expect(ids(journal).map(([id]) => id)).toEqual([3]);
+    journal.ack([3]);
+    journal.accept(row(3));
+    expect(ids(journal).map(([id]) => id)).toEqual([5]);
+  });
+
+  it("does all of a batch or nothing", () => {
+    const journal = make();
+    journal.accept(row(1));
+    const attempt = () =>
+      journal.batch(() => {
+        journal.accept(row(2));
+        journal.end(key(1), result());
+        journal.requestCancel(key(2), "x");
+        journal.ack([1]);
+        throw new SlipwayError("internal", "stop");
+      });
+    expect(attempt).toThrow("stop");
+    expect(journal.get(key(2))).toBeUndefined();
+    expect(journal.get(key(1))).toEqual(row(1));
+    expect(ids(journal)).toEqual([[1, "accepted", "r1/hv1/noop/1"]]);
+    const value = journal.batch(() => {
+      journal.accept(row(2));
+      journal.end(key(2), result());
+      return 7;
+    });
+    expect(value).toBe(7);
+    expect(journal.get(key(2))?.state).toBe("ended");
+    expect(() => journal.batch(() => journal.batch(() => {}))).toThrow("do not nest");
+  });
+
+  it("prunes the oldest rows that are ended and acknowledged, and no others", () => {
+    const journal = make();
+    for (let n = 1; n <= 6; n++) journal.accept(row(n));
+    for (const n of [1, 2, 3, 4]) journal.end(key(n), result());
+    // Entries 1 to 6 are the acceptances, 7 to 10 the ends; the end of 2 stays unacknowledged.
+    journal.ack([1, 2, 3, 4, 5, 6, 7, 9, 10]);
+    expect(journal.prune(1)).toBe(2);
+    expect([1, 2, 3, 4, 5, 6].filter((n) => journal.get(key(n)) !== undefined)).toEqual([2, 4, 5, 6]);
+    expect(journal.prune(1)).toBe(0);
+  });
+});
+
+describe("the SQLite journal", () => {
+  const file = () => join(dir, "journal.db");
+
+  it("is found again as it was left", () => {
+    const first = sqlite();
+    first.accept(row(1));
+    first.end(key(1), result("done"));
+    first.close();
+    opened.pop();
+    const second = sqlite();
+    expect(second.get(key(1))?.result).toEqual(result("done"));
+    expect(ids(second)).toHaveLength(2);
+  });
+
+  it("is readable by its user only", () => {
+    sqlite().accept(row(1));
+    for (const name of readdirSync(dir)) expect([name, statSync(join(dir, name)).mode & 0o777]).toEqual([name, 0o600]);
+  });
+
+  it("is held by one process at a time", () => {
+    sqlite();
+    expect(() => sqlite()).toThrow(
+      `${file()}: in use by another agent process; stop that one, or give this one another slipway.state.dir`,
+    );
+  });
+
+  it("commits with a full sync", () => {
+    sqlite().close();
+    opened.pop();
+    const journal = sqlite();
+    // The setting belongs to the connection, so it is looked at from inside.
+    expect(journal.settings()).toEqual({ journalMode: "wal", synchronous: 2 });
+  });
+
+  it("opens what version 1 wrote", () => {
+    copyFileSync(new URL("../../fixtures/journal-1.db", import.meta.url), file());
+    chmodSync(file(), 0o600);
+    const journal = sqlite();
+    expect(journal.open().map((one) => keyText(one.key))).toEqual(["r1/hv1/Maintenance/1"]);
+    expect(journal.get({ run: "r1", host: "hv1", step: "PreFlight", attempt: 1 })?.result?.verdict).toBe("ok");
+    expect(ids(journal).map(([id, kind]) => [id, kind])).toEqual([
+      [2, "ended"],
+      [3, "accepted"],
+    ]);
+  });
+
+  it("refuses what a newer version wrote", () => {
+    const db = new Database(file());
+    db.pragma(`user_version = ${migrations.length + 1}`);
+    db.close();
+    expect(() => sqlite()).toThrow(
+      /written by a newer agent \(version \d+\); this agent reads up to version \d+; upgrade it/,
+    );
+  });
+
+  it("says so when the file is none of its own", () => {
+    writeFileSync(file(), "x".repeat(5000));
+    expect(() => sqlite()).toThrow(`${file()}: file is not a database`);
+  });
+
+  it("throws out-of-space when it is full, changes nothing, and goes on when there is room", () => {
+    const journal = sqlite();
+    journal.accept(row(1));
+    journal.limitPages(1);
+    const big = result("", "x".repeat(100_000));
+    expect(() => journal.end(key(1), big)).toThrow(expect.objectContaining({ code: "out-of-space" }));
+    expect(() => journal.batch(() => journal.end(key(1), big))).toThrow(`${file()}: the disk is full; make room`);
+    expect(journal.get(key(1))).toEqual(row(1));
+    expect(ids(journal)).toHaveLength(1);
+    journal.limitPages(1_000_000);
+    journal.end(key(1), big);
+    expect(journal.get(key(1))?.result).toEqual(big);
+  });
+});
