@@ -28,6 +28,9 @@ export interface Plan {
   readonly warnings: readonly Reason[];
 }
 
+/** Seven days; far below 2^31 milliseconds, where timers wrap around. */
+const MAX_DURATION_MS = 7 * 86_400_000;
+
 /** Cluster of a host that carries no such label. */
 export const NO_CLUSTER = "default";
 
@@ -62,9 +65,9 @@ export function scopeOf(given: {
 export function optionsOf(given: Partial<Omit<RunOptions, "args">>): RunOptions {
   const options: RunOptions = { ...defaultOptions, ...given, args: splitPayload(given.payload ?? "") };
   for (const [name, value] of Object.entries(options))
-    if (typeof value === "number" && (!Number.isSafeInteger(value) || value < 1 || value > 30 * 86_400_000))
+    if (typeof value === "number" && (!Number.isSafeInteger(value) || value < 1 || value > MAX_DURATION_MS))
       throw new SlipwayError("bad-input", `${name}: ${value} is out of range`, {
-        fix: "give at least 1 and, for durations, at most 30 days",
+        fix: "give at least 1 and, for durations, at most 7 days",
       });
   if (options.onFailure !== "cordoned" && options.onFailure !== "uncordon")
     throw new SlipwayError("bad-input", `on-failure: "${String(options.onFailure)}" is not known`, {
