@@ -1,7 +1,7 @@
 import { keyText, SlipwayError } from "@slipway/shared";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hookSpec, key, Process, World } from "./simulated.test-kit.ts";
+import { hookSpec, key, Process, World } from "../testing/world.ts";
 import type { StepResult } from "./types.ts";
 
 const id = keyText(key());

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Claim, Spec } from "../../runner/files.ts";
 import { isAlive, processesOf } from "../../runner/processes.ts";
-import { Bench, until } from "./direct.test-kit.ts";
+import { Bench, until } from "../../testing/bench.ts";
 
 let bench: Bench;
 beforeEach(() => {

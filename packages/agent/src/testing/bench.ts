@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Task } from "../../steps/ports.ts";
-import { DirectExecutor } from "./direct.ts";
+import { DirectExecutor } from "../executors/direct/direct.ts";
+import type { Task } from "../steps/ports.ts";
 
 /** A directory with an executor on it; `remove` ends everything that was started in it. */
 export class Bench {

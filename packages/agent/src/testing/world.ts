@@ -1,9 +1,9 @@
 import { keyText, type Stage, type StepKey } from "@slipway/shared";
 import { MemoryJournal } from "../journal/memory.ts";
-import { AgentCore, type AgentIdentity } from "./core.ts";
-import type { Executor, FoundHook, Look, Ports, Progress, RawResult, Task } from "./ports.ts";
-import type { Outgoing, Report, StepSpec } from "./types.ts";
-import { noRequests } from "./verdict.ts";
+import { AgentCore, type AgentIdentity } from "../steps/core.ts";
+import type { Executor, FoundHook, Look, Ports, Progress, RawResult, Task } from "../steps/ports.ts";
+import type { Outgoing, Report, StepSpec } from "../steps/types.ts";
+import { noRequests } from "../steps/verdict.ts";
 
 export const identity: AgentIdentity = {
   host: "hv1",
