@@ -81,11 +81,9 @@ export function buildProgram(io: Io, act: Act): Command {
       .addHelpText("after", `\nExample${examples.length > 1 ? "s" : ""}:\n${examples.map((e) => `  ${e}`).join("\n")}`)
       .action(() => act(command, action));
   };
-  const runCommand = program.command("run").description("Control a run that is going on.");
-  const hostCommand = program.command("host").description("Look at hosts.");
-  registerRuns(register, program, runCommand);
-  registerControl(register, runCommand);
-  registerFleet(register, program, hostCommand);
+  registerControl(register, registerRuns(register, program));
+  registerFleet(register, program);
+  program.commandsGroup("Tools:");
   registerCompletion(register, program);
   registerDev(register, program);
   program.addHelpText(

@@ -8,7 +8,9 @@ import { renderAudit, renderHost, renderHosts, renderLedger, renderWhy } from ".
 import { dateTime } from "../render/text.ts";
 import { limitOf } from "./runs.ts";
 
-export function registerFleet(register: Register, program: Command, host: Command): void {
+export function registerFleet(register: Register, program: Command): void {
+  program.commandsGroup("Hosts and records:");
+  const host = program.command("host").summary("list, show, why").description("Looks at hosts.").helpCommand(false);
   register(
     host.command("list").summary("list all hosts and their agents"),
     "Lists every host that ever enrolled: whether its agent is connected, cordons, hooks, the run it is in.",

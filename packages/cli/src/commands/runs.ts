@@ -19,7 +19,9 @@ const INSIST_MS = 60_000;
 
 const outcomes: Record<string, ExitStatus> = { succeeded: 0, "nothing-done": 3 };
 
-export function registerRuns(register: Register, program: Command, run: Command): void {
+/** Returns the group `run`, for what controls one. */
+export function registerRuns(register: Register, program: Command): Command {
+  program.commandsGroup("Runs:");
   register(
     declareRunFlags(program.command("plan").summary("show what a run would do; nothing is touched")),
     "Computes what a run of this scope would do: waves, steps per host, who is skipped and why, blockers.\nExit status 1 when it has blockers.",
@@ -44,6 +46,11 @@ export function registerRuns(register: Register, program: Command, run: Command)
       return followToReport(context, found, false);
     },
   );
+  const run = program
+    .command("run")
+    .summary("pause, resume, abort; retry, skip, mark-done a host")
+    .description("Controls a run that is going on.")
+    .helpCommand(false);
   for (const parent of [program, run]) {
     register(
       parent.command("list").summary("list runs, newest first").option("--limit <n>", "how many at most", "20"),
@@ -98,6 +105,7 @@ export function registerRuns(register: Register, program: Command, run: Command)
       return 0;
     },
   );
+  return run;
 }
 
 export function limitOf(text: unknown): number {

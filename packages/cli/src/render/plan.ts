@@ -1,5 +1,5 @@
 import type { operatorWire } from "@slipway/shared/wire";
-import { clean, count, type Paint, plainPaint, reasonText, table } from "./text.ts";
+import { aboutText, clean, count, type Paint, plainPaint, reasonText, table } from "./text.ts";
 
 /** A plan as text. `startWith` is the command line that starts it. */
 export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint: Paint = plainPaint): string[] {
@@ -35,13 +35,5 @@ function reasons(
   paint: Paint,
 ): string[] {
   if (list.length === 0) return [];
-  return [
-    "",
-    colour(paint.bold(title)),
-    ...list.map((reason) => {
-      const text = reasonText(reason);
-      const subject = clean(reason.subject);
-      return `  ${subject === "" || text.startsWith(subject) ? "" : `${subject}: `}${text}`;
-    }),
-  ];
+  return ["", colour(paint.bold(title)), ...list.map((reason) => `  ${aboutText(reason)}`)];
 }

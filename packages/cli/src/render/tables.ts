@@ -2,7 +2,7 @@ import { naturalCompare } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { scopeText } from "../options/scope.ts";
 import { clearCommand, verdictText } from "./report.ts";
-import { age, clean, dateTime, elapsed, type Paint, reasonText, table } from "./text.ts";
+import { aboutText, age, clean, dateTime, elapsed, type Paint, reasonText, table } from "./text.ts";
 import { hostKind, stageSpan, tally } from "./tree.ts";
 
 export function renderRuns(runs: readonly operatorWire.RunView[], now: number, paint: Paint): string[] {
@@ -35,14 +35,13 @@ export function renderRun(run: operatorWire.RunView, now: number, paint: Paint):
   const rows = run.hosts.map((host) => {
     const span = stageSpan(host.stages);
     const waits = host.waitsFor.map(reasonText).join(", ");
-    const now = host.step === "" ? waits : `${host.step}${waits === "" ? "" : `, waits: ${waits}`}`;
     return [
       clean(host.name),
       clean(host.cluster),
-      host.outcome || clean(host.state) || hostKind(host),
+      host.outcome || clean(host.step) || clean(host.state) || hostKind(host),
       host.cordoned ? "cordoned" : "-",
       span ? elapsed(span.from, span.to) : "-",
-      clean(host.reason) || now,
+      clean(host.reason) || waits,
     ];
   });
   if (rows.length > 0)
@@ -113,11 +112,7 @@ export function renderHost(host: operatorWire.FleetHost, now: number, paint: Pai
 
 export function renderWhy(host: string, reasons: readonly operatorWire.Reason[]): string[] {
   if (reasons.length === 0) return [`${host}: in service, nothing holds it`];
-  return reasons.map((reason) => {
-    const text = reasonText(reason);
-    const subject = clean(reason.subject);
-    return subject === "" || text.includes(subject) ? text : `${subject}: ${text}`;
-  });
+  return reasons.map(aboutText);
 }
 
 export function renderLedger(entries: readonly operatorWire.LedgerEntry[], now: number, paint: Paint): string[] {

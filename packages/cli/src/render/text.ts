@@ -126,6 +126,13 @@ export function count(n: number, what: string): string {
   return `${n} ${what}${n === 1 ? "" : "s"}`;
 }
 
+/** A reason with what it is about in front, unless its sentence says that already. */
+export function aboutText(reason: { subject: string; text: string; fix: string; rule: string }): string {
+  const subject = clean(reason.subject);
+  const name = subject.split(" ").at(-1) ?? "";
+  return subject === "" || reason.text.includes(name) ? reasonText(reason) : `${subject}: ${reasonText(reason)}`;
+}
+
 /** A reason with its way out. */
 export function reasonText(reason: { text: string; fix: string; rule: string } | undefined): string {
   if (reason === undefined) return "";

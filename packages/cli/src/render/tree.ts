@@ -97,10 +97,11 @@ export function renderTree(picture: RunPicture, size: TreeSize): string[] {
   head.push(
     [
       paint.bold(`run ${view.run}`),
-      clean(scopeText(view.scope)),
       state,
       elapsed(Number(view.startedAtMs), end),
       tally(view.hosts),
+      // Last, because it may be long and is known to whoever started the run.
+      paint.dim(clean(scopeText(view.scope))),
     ].join("  "),
   );
   if (view.paused)
