@@ -9,8 +9,8 @@ beforeEach(async () => {
 });
 afterEach(() => fake.remove());
 
-const line = (seq: bigint) => ({
-  message: { case: "line" as const, value: { seq, atMs: 0n, subject: "run r1", text: `line ${seq}` } },
+const line = (seq: bigint, text = `line ${seq}`) => ({
+  message: { case: "line" as const, value: { seq, atMs: 0n, subject: "run r1", text } },
 });
 const snapshot = (state: string, outcome = "") => ({
   message: { case: "snapshot" as const, value: { run: "r1", state, outcome } },
@@ -35,14 +35,15 @@ test("a controller that dies and returns is followed on, each line once, to the 
     // An orderly end of the stream without an end of the run is a death too.
     if (asked.length === 2) return void call.end();
     call.write(line(2n));
+    call.write(line(2n, "line two again"));
     call.write(line(3n));
     call.write(snapshot("ended", "failed"));
     call.end();
   };
   const io = new FakeIo({ SLIPWAY_CONFIG: fake.config });
   expect(await run(["watch", "r1"], io)).toBe(1);
-  expect(io.stdout.match(/line \d/g)).toEqual(["line 1", "line 2", "line 3"]);
-  expect(asked).toEqual([0n, 2n, 2n]);
+  expect(io.stdout.match(/line [\dt]/g)).toEqual(["line 1", "line 2", "line t", "line 3"]);
+  expect(asked).toEqual([0n, 1n, 1n]);
   expect(io.stderr).toMatch(/is away; the run goes on[^\n]*\nslipway: the controller is back\n/);
 });
 

@@ -37,7 +37,9 @@ export async function follow(
   sink: FollowSink,
   options: FollowOptions,
 ): Promise<operatorWire.RunView | undefined> {
+  // One event may be several lines with one number; the lines of the last number tell how far it was read.
   let lastSeq = 0n;
+  let linesOfLast: string[] = [];
   let view: operatorWire.RunView | undefined;
   let patient = options.patientFromStart;
   let wait = RETRY_MS;
@@ -46,7 +48,8 @@ export async function follow(
   const { signal } = options;
 
   while (!signal.aborted) {
-    const stream = client.watch(run, lastSeq);
+    const stream = client.watch(run, lastSeq === 0n ? 0n : lastSeq - 1n);
+    const seen = [...linesOfLast];
     const cancel = () => stream.cancel();
     signal.addEventListener("abort", cancel, { once: true });
     let linger: NodeJS.Timeout | undefined;
@@ -62,8 +65,15 @@ export async function follow(
           view = message.value;
           sink.snapshot(view);
           if (view.state === "ended") linger ??= setTimeout(cancel, LINGER_MS);
-        } else if (message.case === "line" && message.value.seq > lastSeq) {
-          lastSeq = message.value.seq;
+        } else if (message.case === "line") {
+          const { seq, subject, text } = message.value;
+          const words = `${subject}: ${text}`;
+          const again = seq === lastSeq ? seen.indexOf(words) : -1;
+          if (again >= 0) seen.splice(again, 1);
+          if (seq < lastSeq || again >= 0) continue;
+          if (seq > lastSeq) linesOfLast = [];
+          lastSeq = seq;
+          linesOfLast.push(words);
           sink.line(message.value);
         } else if (message.case === "progress") sink.progress(message.value);
       }

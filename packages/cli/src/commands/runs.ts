@@ -10,7 +10,7 @@ import { declareRunFlags, parseRunOptions, type RunFlags, startCommand } from ".
 import { parseScope } from "../options/scope.ts";
 import type { Register } from "../program.ts";
 import { renderPlan } from "../render/plan.ts";
-import { renderReport } from "../render/report.ts";
+import { renderReport, renderStages } from "../render/report.ts";
 import { lineSink, logLine, quietSink, treeSink } from "../render/sinks.ts";
 import { renderRun, renderRuns } from "../render/tables.ts";
 
@@ -100,6 +100,7 @@ export function registerRuns(register: Register, program: Command): Command {
         context.object(toPlain(operatorWire.ReportSchema, report));
       else {
         context.lines(renderReport(report, context.io.now(), context.paint));
+        context.lines(renderStages(report.hosts, context.paint));
         if (flags["log"]) context.lines(["", ...log.map(logLine)]);
       }
       return 0;

@@ -115,8 +115,8 @@ export class PoolDir {
 
   /** Whether the host got its certificate in an earlier life of the pool. */
   isEnrolled(host: string): boolean {
-    const tls = join(this.host(host), "state", "tls");
-    return existsSync(tls) && readdirSync(tls).length > 0;
+    // The agent writes it last, after its key.
+    return existsSync(join(this.host(host), "state", "tls", "agent.pem"));
   }
 }
 

@@ -28,7 +28,9 @@ describe("scope", () => {
     expect(scopeText(parseScope({ cluster: ["c1,c2"] }))).toBe("clusters c1, c2");
   });
   test("three kinds are all named", () => {
-    expect(() => parseScope({ hosts: ["a"], pod: ["p"], zones: ["z"] })).toThrow(/--hosts a and --pod p and --zone z/);
+    expect(() => parseScope({ hosts: ["a"], pod: ["p"], zones: ["z"] })).toThrow(
+      /^scope: hosts a and pod p and zone z are 3 kinds; a run has exactly one/,
+    );
   });
 });
 

@@ -28,7 +28,7 @@ export function parseScope(flags: ScopeFlags): ScopeLists {
     throw wrongUse("scope: none is given", "say one of --hosts h1,h2, --cluster c1, --pod p1, --zone z1");
   if (used.length > 1)
     throw wrongUse(
-      `scope: ${used.map((kind) => `${scopeFlags[kind]} ${given[kind].join(",")}`).join(" and ")} are two kinds`,
+      `scope: ${used.map((kind) => `${scopeFlags[kind].slice(2)} ${given[kind].join(",")}`).join(" and ")} are ${used.length} kinds`,
       "a run has exactly one; name the hosts with --hosts if you need a mixture",
     );
   for (const kind of used) {

@@ -4,13 +4,21 @@ import { aboutText, clean, count, type Paint, plainPaint, reasonText, table } fr
 /** A plan as text. `startWith` is the command line that starts it. */
 export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint: Paint = plainPaint): string[] {
   const lines: string[] = [];
-  const planned = plan.waves.flatMap((wave) => wave.hosts).length;
+  const skipped = new Set(plan.skipped.map((host) => host.host));
+  const planned = plan.waves.flatMap((wave) => wave.hosts).filter((host) => !skipped.has(host.host)).length;
   lines.push(
-    `${count(planned, "host")} in ${count(plan.waves.length, "wave")}, ${plan.skipped.length} skipped; nothing was touched`,
+    `${planned} of ${count(plan.waves.flatMap((wave) => wave.hosts).length, "host")} would be done, in ${count(plan.waves.length, "wave")}, ${plan.skipped.length} skipped; nothing was touched`,
   );
   for (const wave of plan.waves) {
     lines.push("", paint.bold(`wave ${wave.number}  cluster ${clean(wave.cluster)}`));
-    lines.push(...table(wave.hosts.map((host) => [`  ${clean(host.host)}`, host.steps.map(clean).join(", ")])));
+    lines.push(
+      ...table(
+        wave.hosts.map((host) => [
+          `  ${clean(host.host)}`,
+          [...host.steps.map(clean), ...(skipped.has(host.host) ? ["then skipped"] : [])].join(", "),
+        ]),
+      ),
+    );
   }
   if (plan.skipped.length > 0) {
     lines.push("", paint.bold("skipped"));

@@ -173,7 +173,11 @@ test("plan: waves, steps, skipped, warnings, blockers, and how to start it", asy
   const plan = {
     waves: [
       { number: 1, cluster: "c1", hosts: [planned("hv1")] },
-      { number: 2, cluster: "c1", hosts: [planned("hv10")] },
+      {
+        number: 2,
+        cluster: "c1",
+        hosts: [planned("hv10"), { host: "hv2", cluster: "c1", steps: ["inspect", "PreFlight"] }],
+      },
     ],
     skipped: [{ host: "hv2", cluster: "c1", steps: [], reason: reason("there is no Maintenance hook", "add one") }],
     blockers: [] as operatorWire.Reason[],

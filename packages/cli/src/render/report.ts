@@ -1,5 +1,5 @@
 import type { operatorWire } from "@slipway/shared/wire";
-import { age, clean, count, dateTime, elapsed, type Paint, plainPaint, table } from "./text.ts";
+import { age, clean, clock, count, dateTime, elapsed, type Paint, plainPaint, table } from "./text.ts";
 import { stageSpan } from "./tree.ts";
 
 /** Last lines of a failed stage's output that are worth showing here; the report as JSON has all that was kept. */
@@ -49,6 +49,20 @@ function failedStages(host: operatorWire.HostReport, paint: Paint): string[] {
   return lines;
 }
 
+/** Every stage of every host, in order. */
+export function renderStages(
+  hosts: readonly Pick<operatorWire.HostReport, "name" | "stages">[],
+  paint: Paint,
+): string[] {
+  const rows = hosts.flatMap((host) =>
+    host.stages.map((stage) => {
+      const at = Date.parse(stage.startedAt);
+      return [clean(host.name), clean(stage.stage), at > 0 ? clock(at) : "-", verdictText(stage)];
+    }),
+  );
+  return rows.length === 0 ? [] : ["", ...table([["HOST", "STAGE", "STARTED", "VERDICT"], ...rows], paint)];
+}
+
 /** "failed, exit status 3, 12 s (its reason)". */
 export function verdictText(stage: operatorWire.StageRecord): string {
   const parts = [stage.verdict];
@@ -73,5 +87,5 @@ export function renderStanding(entries: readonly operatorWire.LedgerEntry[], now
 }
 
 export function clearCommand(entry: Pick<operatorWire.LedgerEntry, "undo" | "host">): string {
-  return entry.undo === "uncordon" ? `slipway uncordon ${clean(entry.host)}` : clean(entry.undo);
+  return entry.undo.startsWith("uncordon") ? `slipway uncordon ${clean(entry.host)}` : clean(entry.undo);
 }

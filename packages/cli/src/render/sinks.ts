@@ -2,7 +2,7 @@ import type { operatorWire } from "@slipway/shared/wire";
 import type { FollowSink } from "../follow.ts";
 import type { Io } from "../io.ts";
 import { Screen } from "./screen.ts";
-import { clean, clock, type Paint, reasonText } from "./text.ts";
+import { clean, clock, type Paint } from "./text.ts";
 import { type RunPicture, renderTree } from "./tree.ts";
 
 /** A sink that must be closed before anything else is printed. */
@@ -15,16 +15,10 @@ export function logLine(line: Pick<operatorWire.LogLine, "atMs" | "subject" | "t
   return `${clock(Number(line.atMs))} ${clean(line.subject)}: ${clean(line.text)}`;
 }
 
-/** Plain lines for pipes and files: every log line once, pauses with their reason, notices on stderr. */
+/** Plain lines for pipes and files: every log line once (pauses are among them), notices on stderr. */
 export function lineSink(io: Io): ClosableSink {
-  let pausedFor: string | undefined;
   return {
-    snapshot(view) {
-      const why = view.paused ? reasonText(view.pauseReason) || "on request" : undefined;
-      if (why !== undefined && why !== pausedFor)
-        io.out(`${clock(io.now())} run ${view.run}: paused: ${why}; go on with: slipway run resume ${view.run}\n`);
-      pausedFor = why;
-    },
+    snapshot() {},
     line: (line) => io.out(`${logLine(line)}\n`),
     progress() {},
     connection: noticeOn(io),

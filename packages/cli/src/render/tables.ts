@@ -1,7 +1,7 @@
 import { naturalCompare } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { scopeText } from "../options/scope.ts";
-import { clearCommand, verdictText } from "./report.ts";
+import { clearCommand, renderStages } from "./report.ts";
 import { aboutText, age, clean, dateTime, elapsed, type Paint, reasonText, table } from "./text.ts";
 import { hostKind, stageSpan, tally } from "./tree.ts";
 
@@ -30,15 +30,14 @@ export function renderRun(run: operatorWire.RunView, now: number, paint: Paint):
     `scope ${clean(scopeText(run.scope))}, started ${dateTime(Number(run.startedAtMs))} by ${clean(run.startedBy)}, ${elapsed(Number(run.startedAtMs), end)}`,
   ];
   if (run.details !== "") lines.push(clean(run.details));
-  if (run.paused)
-    lines.push(`paused: ${reasonText(run.pauseReason) || "on request"}; go on with: slipway run resume ${run.run}`);
+  if (run.paused) lines.push(`paused: ${reasonText(run.pauseReason) || "on request"}`);
   const rows = run.hosts.map((host) => {
     const span = stageSpan(host.stages);
     const waits = host.waitsFor.map(reasonText).join(", ");
     return [
       clean(host.name),
       clean(host.cluster),
-      host.outcome || clean(host.step) || clean(host.state) || hostKind(host),
+      host.outcome || clean(host.state) || hostKind(host),
       host.cordoned ? "cordoned" : "-",
       span ? elapsed(span.from, span.to) : "-",
       clean(host.reason) || waits,
@@ -46,11 +45,7 @@ export function renderRun(run: operatorWire.RunView, now: number, paint: Paint):
   });
   if (rows.length > 0)
     lines.push("", ...table([["HOST", "CLUSTER", "STATE", "CORDON", "TOOK", "REASON"], ...rows], paint));
-  const stages = run.hosts.flatMap((host) =>
-    host.stages.map((stage) => [clean(host.name), stage.stage, verdictText(stage)]),
-  );
-  if (stages.length > 0) lines.push("", ...table([["HOST", "STAGE", "VERDICT"], ...stages], paint));
-  return lines;
+  return [...lines, ...renderStages(run.hosts, paint)];
 }
 
 export function renderHosts(hosts: readonly operatorWire.FleetHost[], now: number, paint: Paint): string[] {

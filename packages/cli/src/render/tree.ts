@@ -104,10 +104,7 @@ export function renderTree(picture: RunPicture, size: TreeSize): string[] {
       paint.dim(clean(scopeText(view.scope))),
     ].join("  "),
   );
-  if (view.paused)
-    head.push(
-      `  ${paint.yellow("paused:")} ${reasonText(view.pauseReason) || "on request"}; go on with: slipway run resume ${view.run}`,
-    );
+  if (view.paused) head.push(`  ${paint.yellow("paused:")} ${reasonText(view.pauseReason) || "on request"}`);
   if (picture.notice !== "") head.push(`  ${paint.yellow("notice:")} ${picture.notice}`);
 
   const recent = picture.recent
