@@ -17,6 +17,18 @@ describe("starting a step", () => {
     expect(world.runs.size).toBe(0);
   });
 
+  it("takes a step that arrives together with the Welcome", () => {
+    const world = new World();
+    const agent = new Process(world);
+    agent.core.connected((message) => agent.sent.push(message));
+    agent.core.received([
+      { type: "welcome", controller: "c", controllerVersion: "0", heartbeatIntervalMs: 1000 },
+      { type: "start", key: key(), spec: hookSpec() },
+    ]);
+    expect(world.runs.get(id)).toBe(1);
+    expect(agent.reports.map((r) => r.outboxId)).toEqual([1]);
+  });
+
   it("journals, starts, reports, and drops the files once the end is acknowledged", () => {
     const world = new World();
     const agent = new Process(world).connect().start(key(), hookSpec("Maintenance", ["a b", "$(x)"]));

@@ -168,7 +168,11 @@ export class AgentCore {
   /** Journals what a message asks for and returns what is to be done once that is durable. */
   #handle(message: Incoming): Effect[] {
     const { journal, hooks, log } = this.#ports;
-    if (message.type === "welcome") return [() => this.#welcome(message.heartbeatIntervalMs)];
+    if (message.type === "welcome") {
+      // At once, not as an effect: what arrived together with it counts.
+      this.#welcome(message.heartbeatIntervalMs);
+      return [];
+    }
     if (!this.#welcomed) {
       log("warn", `${message.type}: came before the controller's welcome; ignored`);
       return [];

@@ -6,11 +6,18 @@ import type { Task } from "../steps/ports.ts";
 
 /** A directory with an executor on it; `remove` ends everything that was started in it. */
 export class Bench {
-  readonly dir = mkdtempSync(join(tmpdir(), "slipway-direct-"));
-  readonly steps = join(this.dir, "steps");
+  readonly dir: string;
+  readonly steps: string;
   readonly announced: string[] = [];
   bootId = "boot1";
-  readonly executor = this.open();
+  readonly executor: DirectExecutor;
+
+  /** `steps` is where the executor keeps its steps; default below a new directory. */
+  constructor(steps?: string) {
+    this.dir = mkdtempSync(join(tmpdir(), "slipway-direct-"));
+    this.steps = steps ?? join(this.dir, "steps");
+    this.executor = this.open();
+  }
 
   open(): DirectExecutor {
     return new DirectExecutor({

@@ -53,6 +53,21 @@ export class DirectExecutor implements Executor {
   start(id: string, task: Task): void {
     const dir = this.#make(id);
     if (existsSync(join(dir, names.claim))) return;
+    const { marker } = storing(dir, () => this.#prepare(id, dir, task));
+    this.#watch(id, dir);
+    const runner = spawn(process.execPath, [RUNNER, dir], {
+      cwd: "/",
+      env: { [RUNNER_MARKER]: marker },
+      detached: true,
+      stdio: "ignore",
+    });
+    runner.on("error", (error) => this.#options.log("error", `${id}: its runner cannot be started (${error.message})`));
+    runner.on("exit", () => this.#options.announce(id));
+    runner.unref();
+  }
+
+  /** The step's specification, durable. */
+  #prepare(id: string, dir: string, task: Task): Spec {
     let spec = readJson<Spec>(dir, names.spec);
     if (spec === undefined) {
       const { program, args, timeoutMs, graceMs, bootId } = task;
@@ -70,16 +85,7 @@ export class DirectExecutor implements Executor {
       spec = { ...spec, bootId: task.bootId, env: { ...spec.env, ...task.env } };
       writeDurably(dir, names.spec, JSON.stringify(spec));
     }
-    this.#watch(id, dir);
-    const runner = spawn(process.execPath, [RUNNER, dir], {
-      cwd: "/",
-      env: { [RUNNER_MARKER]: spec.marker },
-      detached: true,
-      stdio: "ignore",
-    });
-    runner.on("error", (error) => this.#options.log("error", `${id}: its runner cannot be started (${error.message})`));
-    runner.on("exit", () => this.#options.announce(id));
-    runner.unref();
+    return spec;
   }
 
   look(id: string): Look {
@@ -122,7 +128,8 @@ export class DirectExecutor implements Executor {
       bootId: this.#options.bootId(),
       claimedAtMs: Date.now(),
     };
-    if (takeClaim(dir, { ...claim, sealed: reason })) {
+    const hasOwner = existsSync(join(dir, names.claim));
+    if (!hasOwner && storing(dir, () => takeClaim(dir, { ...claim, sealed: reason }))) {
       setImmediate(() => this.#options.announce(id));
       return;
     }
@@ -204,11 +211,9 @@ export class DirectExecutor implements Executor {
 
   #make(id: string): string {
     const dir = this.#dirOf(id);
-    try {
+    storing(dir, () => {
       if (mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined) syncDirectory(this.#options.dir);
-    } catch (thrown) {
-      throw SlipwayError.from(thrown);
-    }
+    });
     return dir;
   }
 
@@ -228,6 +233,18 @@ export class DirectExecutor implements Executor {
     } catch {
       // See above.
     }
+  }
+}
+
+/** Names the place in what the file system refuses. */
+function storing<T>(dir: string, action: () => T): T {
+  try {
+    return action();
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOSPC" || code === "EDQUOT")
+      throw new SlipwayError("out-of-space", `${dir}: the disk is full`, { cause, fix: "make room" });
+    throw new SlipwayError("internal", `${dir}: cannot be written (${code ?? message})`, { cause });
   }
 }
 
