@@ -1,3 +1,7 @@
+export { init } from "./commands/init.ts";
+export { makeOperator } from "./commands/operator.ts";
+export { makeToken } from "./commands/token.ts";
+export { type ControllerOptions, type RunningController, startController } from "./controller.ts";
 export { Coordinator, type CoordinatorPorts, isStepName, type RunUpdate } from "./coordinator/coordinator.ts";
 export { MemoryStore } from "./coordinator/memory-store.ts";
 export type {
@@ -23,3 +27,4 @@ export { describe, hostState, type Line } from "./engine/describe.ts";
 export { reduce, replay } from "./engine/reduce.ts";
 export { type RunReport, reportOf } from "./engine/report.ts";
 export { clusterOf, type KnownHost, optionsOf, type Plan, planRun, scopeOf } from "./planner/plan.ts";
+export { type ControllerStore, openStore } from "./store/store.ts";

@@ -1,0 +1,22 @@
+import type { Logger } from "@slipway/shared/log";
+import type { Coordinator } from "../coordinator/coordinator.ts";
+import type { Platform } from "../coordinator/ports.ts";
+import type { PingDesk } from "../fleet/pings.ts";
+import type { ProgressBoard } from "../fleet/progress.ts";
+import type { Registry } from "../fleet/registry.ts";
+import type { AgentSessions } from "../fleet/sessions.ts";
+import type { ControllerStore } from "../store/store.ts";
+
+/** What the API's methods work with. */
+export interface ApiPorts {
+  readonly coordinator: Coordinator;
+  readonly store: ControllerStore;
+  readonly registry: Registry;
+  readonly sessions: AgentSessions;
+  readonly progress: ProgressBoard;
+  readonly pings: PingDesk;
+  readonly platform: Platform;
+  /** The authority's certificate, PEM. */
+  readonly ca: string;
+  readonly log: Logger;
+}

@@ -1,0 +1,165 @@
+import { SlipwayError } from "@slipway/shared";
+import type { operatorWire } from "@slipway/shared/wire";
+import type { EffectResult } from "../coordinator/ports.ts";
+import { hostOf, type Run, stepInHand } from "../domain/run.ts";
+import type { Reason } from "../domain/words.ts";
+import { hostState } from "../engine/describe.ts";
+import { lastSeenText } from "../fleet/registry.ts";
+import { optionsOf, planRun, scopeOf } from "../planner/plan.ts";
+import type { LedgerRow } from "../store/runs.ts";
+import type { ApiPorts } from "./deps.ts";
+import { type FleetHost, fleetView, ledgerView, type ReasonView, reasonView } from "./views.ts";
+
+const DEFAULT_PING_MS = 5_000;
+const MAX_PING_MS = 60_000;
+/** Bound on a cordon or its undoing at the platform when an operator asks for it, in milliseconds. */
+const PLATFORM_MS = 30_000;
+
+/** Methods about hosts and what still stands on them. */
+export class HostsApi {
+  readonly #ports: ApiPorts;
+
+  constructor(ports: ApiPorts) {
+    this.#ports = ports;
+  }
+
+  list(): { hosts: FleetHost[] } {
+    return { hosts: this.#ports.registry.entries().map((e) => this.#view(e.name)) };
+  }
+
+  get(request: operatorWire.GetHostRequest): { host: FleetHost } {
+    return { host: this.#view(request.host) };
+  }
+
+  async ping(request: operatorWire.PingHostsRequest) {
+    const { registry, pings, coordinator } = this.#ports;
+    const timeoutMs = Math.min(Number(request.timeoutMs) || DEFAULT_PING_MS, MAX_PING_MS);
+    const { scope } = request;
+    const whole = !scope || scope.hosts.length + scope.clusters.length + scope.pods.length + scope.zones.length === 0;
+    const hosts = whole
+      ? registry.entries().map((e) => e.name)
+      : planRun(
+          registry.known((h) => coordinator.cordonHolders(h)),
+          scopeOf(scope),
+          optionsOf({}),
+        ).hosts.map((h) => h.name);
+    return { hosts: await pings.ping(hosts, timeoutMs) };
+  }
+
+  async setCordon(request: operatorWire.SetCordonRequest, who: string): Promise<{ host: FleetHost }> {
+    const { registry, coordinator, platform } = this.#ports;
+    const { name } = registry.required(request.host);
+    if (request.cordoned) {
+      registry.setCordon(name, { who, reason: request.reason, atMs: Date.now() });
+      coordinator.worldChanged();
+      await this.#onPlatform(name, "cordon", (done) => platform.cordon(name, done));
+    } else {
+      const run = this.#runOf(name);
+      if (run && hostOf(run, name)?.began)
+        throw new SlipwayError("refused", `${name} is in the hands of run ${run.spec.run}`, {
+          fix: `wait for it, or abort it first: slipway run abort ${run.spec.run}`,
+        });
+      coordinator.settle(name, `uncordoned by ${who}${request.reason ? `: ${request.reason}` : ""}`);
+      registry.setCordon(name, undefined);
+      coordinator.worldChanged();
+      await this.#onPlatform(name, "uncordon", (done) => platform.uncordon(name, done));
+    }
+    return { host: this.#view(name) };
+  }
+
+  ledger(request: operatorWire.ListLedgerRequest) {
+    return { entries: this.#ports.store.runs.ledger(request.all).map((row) => ledgerView(row, this.#note(row))) };
+  }
+
+  /** Everything that explains the state of a host, most pressing first. */
+  why(request: operatorWire.WhyHostRequest): { host: string; reasons: ReasonView[] } {
+    const { registry, coordinator, store } = this.#ports;
+    const entry = registry.required(request.host);
+    const { name } = entry;
+    const reasons: Reason[] = [];
+    const add = (rule: string, text: string, fix = "") => reasons.push({ rule, subject: name, text, fix });
+    const run = this.#runOf(name);
+    const inRun = run && hostOf(run, name);
+    if (run && inRun) {
+      const step = stepInHand(inRun);
+      const since = step ? `, since ${time(step.startedAt)}` : "";
+      add("in-run", `${name} is in run ${run.spec.run}, started by ${run.spec.startedBy}: ${hostState(inRun)}${since}`);
+      const waits = coordinator.waits(run.spec.run).filter((w) => w.host === name);
+      for (const { reason } of waits) reasons.push(reason);
+      if (run.held && !waits.some((w) => w.reason.rule === run.held?.rule)) reasons.push(run.held);
+      else if (!step && waits.length === 0 && !run.paused)
+        add("not-its-turn", `wave ${inRun.wave}: earlier hosts come first`);
+    }
+    if (!entry.connected)
+      add(
+        "unreachable",
+        `its agent is not connected since ${time(entry.sinceMs)} (${lastSeenText(entry.lastSeenMs)})`,
+        `start slipway-agent on ${name}`,
+      );
+    if (entry.cordon)
+      add(
+        "cordoned-by-operator",
+        `cordoned by ${entry.cordon.who} at ${time(entry.cordon.atMs)}${entry.cordon.reason ? `: ${entry.cordon.reason}` : ""}`,
+        `slipway uncordon ${name}`,
+      );
+    for (const row of store.runs.ledger(false).filter((r) => r.host === name && r.run !== run?.spec.run))
+      add(
+        "cordoned-by-run",
+        `cordoned by run ${row.run} since ${time(row.openedAt)}: ${this.#note(row)}`,
+        `repair it, then slipway run retry ${row.run} ${name}, or slipway uncordon ${name}`,
+      );
+    const { hooks } = entry.facts;
+    if (hooks.problem) add("hooks-dir", hooks.problem, "set rolling.maintenance.hooks.dir");
+    for (const hook of hooks.hooks)
+      if (hook.problem) add("invalid-hook", `${hook.stage} hook ${hook.file}: ${hook.problem}`);
+    if (!hooks.problem && !hooks.hooks.some((h) => h.stage === "Maintenance"))
+      add(
+        "no-maintenance-hook",
+        "there is no Maintenance hook on the host: a run skips it",
+        `put one into ${hooks.dir}`,
+      );
+    if (reasons.length === 0)
+      add("in-service", `${name} is in service: connected since ${time(entry.sinceMs)}, not cordoned, in no run`);
+    return { host: name, reasons: reasons.map(reasonView) };
+  }
+
+  #view(name: string): FleetHost {
+    const { registry, coordinator } = this.#ports;
+    const run = this.#runOf(name);
+    return fleetView(registry.required(name), coordinator.cordonHolders(name), run?.spec.run ?? "");
+  }
+
+  /** The active run that the host is in and not yet through with. */
+  #runOf(name: string): Run | undefined {
+    return this.#ports.coordinator.active().find((run) => {
+      const host = hostOf(run, name);
+      return host !== undefined && host.outcome === undefined;
+    });
+  }
+
+  /** Why an entry still stands; how it was closed, if it was. */
+  #note(row: LedgerRow): string {
+    if (row.closedAt !== 0) return row.note;
+    const run = this.#ports.coordinator.run(row.run);
+    const host = run && hostOf(run, row.host);
+    if (!run || !host) return row.note;
+    if (host.outcome === undefined) return `run ${row.run} has it in hand: ${hostState(host)}`;
+    return `${row.host} ${host.outcome}: ${host.reason || host.code}`;
+  }
+
+  async #onPlatform(host: string, what: string, call: (done: (r: EffectResult) => void) => void): Promise<void> {
+    const result = await new Promise<EffectResult>((resolve) => {
+      const timer = setTimeout(() => resolve({ ok: false, reason: `no answer within ${PLATFORM_MS} ms` }), PLATFORM_MS);
+      call((r) => {
+        clearTimeout(timer);
+        resolve(r);
+      });
+    });
+    if (!result.ok)
+      throw new SlipwayError("refused", `${host}: recorded, but the platform could not ${what} it: ${result.reason}`, {
+        fix: "correct that, then repeat",
+      });
+  }
+}
+
+const time = (ms: number) => new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");

@@ -1,0 +1,208 @@
+import { randomBytes } from "node:crypto";
+import { nearest, SlipwayError } from "@slipway/shared";
+import { operatorWire } from "@slipway/shared/wire";
+import type { Recorded } from "../domain/events.ts";
+import type { Run } from "../domain/run.ts";
+import type { Command } from "../engine/commands.ts";
+import { describe } from "../engine/describe.ts";
+import { reduce, replay } from "../engine/reduce.ts";
+import { reportOf } from "../engine/report.ts";
+import { optionsOf, type Plan, planRun, scopeOf } from "../planner/plan.ts";
+import type { ApiPorts } from "./deps.ts";
+import {
+  lineView,
+  optionsFrom,
+  type PlanView,
+  planView,
+  type ReportView,
+  type RunView,
+  reportView,
+  runView,
+} from "./views.ts";
+
+/** How long hosts may take to tell which hooks they have now, in milliseconds. */
+const HOOKS_MS = 2_000;
+const DEFAULT_RUNS = 20;
+const MAX_RUNS = 200;
+
+/** Methods about runs. */
+export class RunsApi {
+  readonly #ports: ApiPorts;
+  /** Views of runs that are over, which change only when they are reopened or settled. */
+  readonly #listed = new Map<string, RunView>();
+
+  constructor(ports: ApiPorts) {
+    this.#ports = ports;
+    ports.coordinator.onUpdate(({ run }) => this.#listed.delete(run.spec.run));
+  }
+
+  async plan(request: operatorWire.PlanRequest): Promise<{ plan: PlanView }> {
+    return { plan: planView(await this.#plan(request.scope, request.options)) };
+  }
+
+  async start(request: operatorWire.StartRunRequest, who: string): Promise<{ run: string; plan: PlanView }> {
+    const { coordinator, store } = this.#ports;
+    const requestId = request.requestId || randomBytes(12).toString("hex");
+    const earlier = store.runs.runOfRequest(requestId);
+    if (earlier !== undefined) return { run: earlier, plan: this.#planOf(earlier) };
+    const plan = await this.#plan(request.scope, request.options);
+    const [blocker] = plan.blockers;
+    if (blocker && !plan.options.forced) {
+      const more = plan.blockers.length - 1;
+      throw new SlipwayError(
+        "refused",
+        `nothing was started: ${blocker.text}${more > 0 ? ` (and ${more} more ${more === 1 ? "blocker" : "blockers"}; see slipway plan)` : ""}`,
+        { fix: blocker.fix || "correct it, or leave the host out" },
+      );
+    }
+    const { scope, options, hosts } = plan;
+    const run = coordinator.start({ run: this.#newId(), scope, options, hosts, startedBy: who, requestId });
+    return { run, plan: planView(plan) };
+  }
+
+  list(request: operatorWire.ListRunsRequest): { runs: RunView[] } {
+    const { coordinator, store } = this.#ports;
+    const active = new Map(coordinator.active().map((r) => [r.spec.run, r]));
+    const limit = Math.min(request.limit || DEFAULT_RUNS, MAX_RUNS);
+    const runs = store.runs.recent(limit).map(({ id }) => {
+      const run = active.get(id);
+      if (run) return runView(run, coordinator.waits(id), "list");
+      const view = this.#listed.get(id) ?? runView(replay(store.runs.logWithoutOutput(id)), [], "list");
+      if (this.#listed.size < MAX_RUNS) this.#listed.set(id, view);
+      return view;
+    });
+    return { runs };
+  }
+
+  get(request: operatorWire.GetRunRequest): { run: RunView } {
+    return { run: this.#view(this.#required(request.run)) };
+  }
+
+  report(request: operatorWire.GetReportRequest): { report: ReportView; log: ReturnType<typeof lineView>[] } {
+    const { run, lines } = foldLines(this.#log(request.run));
+    return { report: reportView(reportOf(run)), log: lines };
+  }
+
+  control(request: operatorWire.ControlRunRequest, who: string): { run: RunView } {
+    const command = runCommand(request);
+    this.#required(request.run);
+    return { run: this.#view(this.#ports.coordinator.command(request.run, command, who)) };
+  }
+
+  controlHost(request: operatorWire.ControlHostRequest, who: string): { run: RunView } {
+    const command = hostCommand(request);
+    this.#required(request.run);
+    return { run: this.#view(this.#ports.coordinator.command(request.run, command, who)) };
+  }
+
+  async #plan(
+    wireScope: operatorWire.Scope | undefined,
+    wireOptions: operatorWire.RunOptions | undefined,
+  ): Promise<Plan> {
+    const { registry, coordinator, sessions } = this.#ports;
+    const scope = scopeOf(wireScope ?? { hosts: [], clusters: [], pods: [], zones: [] });
+    const options = optionsOf(optionsFrom(wireOptions));
+    const compute = () =>
+      planRun(
+        registry.known((h) => coordinator.cordonHolders(h)),
+        scope,
+        options,
+      );
+    // First to learn which hosts the scope means, then with what they say their hooks are now.
+    const silent = await sessions.refreshHooks(
+      compute().hosts.map((h) => h.name),
+      HOOKS_MS,
+    );
+    const plan = compute();
+    const stale = silent.map((host) => ({
+      rule: "hooks-not-fresh",
+      subject: host,
+      text: `${host}: did not tell its hooks within ${HOOKS_MS} ms; the plan goes by what it told last`,
+      fix: "",
+    }));
+    return { ...plan, warnings: [...plan.warnings, ...stale] };
+  }
+
+  /** The plan of a run that a repeated request made, as far as the run still tells it. */
+  #planOf(id: string): PlanView {
+    const { spec } = this.#required(id);
+    const { scope, options, hosts } = spec;
+    const plan = { scope, options, hosts, steps: {}, skipped: [], blockers: [], warnings: [] };
+    return planView(plan);
+  }
+
+  #view(run: Run): RunView {
+    return runView(run, this.#ports.coordinator.waits(run.spec.run), "full");
+  }
+
+  #required(id: string): Run {
+    const run = this.#ports.coordinator.run(id);
+    if (run === undefined) throw unknownRun(id, this.#ports.store.runs.ids());
+    return run;
+  }
+
+  #log(id: string): Recorded[] {
+    const log = this.#ports.store.runs.log(id);
+    if (log.length === 0) throw unknownRun(id, this.#ports.store.runs.ids());
+    return log;
+  }
+
+  /** Short, readable, in order of time, and free. */
+  #newId(): string {
+    for (;;) {
+      const time = Math.floor(Date.now() / 1000).toString(36);
+      const id = `r${time}-${randomBytes(2).readUInt16BE().toString(36).padStart(4, "0")}`;
+      if (!this.#ports.store.runs.has(id)) return id;
+    }
+  }
+}
+
+/** A run and the lines of its whole log. */
+export function foldLines(log: readonly Recorded[]): { run: Run; lines: ReturnType<typeof lineView>[] } {
+  let run: Run | undefined;
+  const lines: ReturnType<typeof lineView>[] = [];
+  for (const recorded of log) {
+    const before: Run | undefined = run;
+    run = reduce(before, recorded);
+    for (const line of describe(before, run, recorded)) lines.push(lineView(recorded.seq, recorded.at, line));
+  }
+  if (run === undefined) throw new Error("empty log");
+  return { run, lines };
+}
+
+export function unknownRun(id: string, known: readonly string[]): SlipwayError {
+  const near = nearest(id, known);
+  return new SlipwayError("not-found", `run ${JSON.stringify(id)}: there is none of that name`, {
+    fix: near ? `did you mean ${near}?` : known.length === 0 ? "no run was ever started" : "see slipway list",
+  });
+}
+
+export function runCommand({ action, reason }: operatorWire.ControlRunRequest): Command {
+  switch (action) {
+    case operatorWire.RunAction.PAUSE:
+      return { kind: "pause", reason };
+    case operatorWire.RunAction.RESUME:
+      return { kind: "resume", reason };
+    case operatorWire.RunAction.ABORT:
+      return { kind: "abort", now: false, reason };
+    case operatorWire.RunAction.ABORT_NOW:
+      return { kind: "abort", now: true, reason };
+    default:
+      throw new SlipwayError("bad-input", `action ${action}: not known`, {
+        fix: "choose pause, resume, abort or abort now",
+      });
+  }
+}
+
+export function hostCommand({ action, host, reason }: operatorWire.ControlHostRequest): Command {
+  switch (action) {
+    case operatorWire.HostAction.RETRY:
+      return { kind: "retry", host, reason };
+    case operatorWire.HostAction.SKIP:
+      return { kind: "skip", host, reason };
+    case operatorWire.HostAction.MARK_DONE:
+      return { kind: "mark-done", host, reason };
+    default:
+      throw new SlipwayError("bad-input", `action ${action}: not known`, { fix: "choose retry, skip or mark-done" });
+  }
+}

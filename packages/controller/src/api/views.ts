@@ -1,0 +1,246 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationText } from "@slipway/shared";
+import type { operatorWire } from "@slipway/shared/wire";
+import type { Wait } from "../domain/fleet.ts";
+import { type HostRun, type Run, stepInHand } from "../domain/run.ts";
+import type { Reason, RunOptions, Scope } from "../domain/words.ts";
+import { hostState, type Line } from "../engine/describe.ts";
+import { type RunReport, type StageReport, stagesOf } from "../engine/report.ts";
+import type { FleetEntry } from "../fleet/registry.ts";
+import type { Plan } from "../planner/plan.ts";
+import type { AuditRecord } from "../store/audit.ts";
+import type { LedgerRow } from "../store/runs.ts";
+
+export type RunView = MessageInitShape<typeof operatorWire.RunViewSchema>;
+export type PlanView = MessageInitShape<typeof operatorWire.PlanViewSchema>;
+export type FleetHost = MessageInitShape<typeof operatorWire.FleetHostSchema>;
+export type ReportView = MessageInitShape<typeof operatorWire.ReportSchema>;
+export type ReasonView = MessageInitShape<typeof operatorWire.ReasonSchema>;
+
+/** How much of a run a view holds: lists have no stages, snapshots no output. */
+export type Detail = "list" | "snapshot" | "full";
+
+const big = (ms: number | undefined) => BigInt(Math.round(ms ?? 0));
+
+/** The view's Reason; spread so that nothing but its four fields goes out. */
+export function reasonView({ rule, subject, text, fix }: Reason): ReasonView {
+  return { rule, subject, text, fix };
+}
+
+export function runView(run: Run, waits: readonly Wait[], detail: Detail): RunView {
+  const reason = pauseReason(run);
+  return {
+    run: run.spec.run,
+    state: run.state,
+    outcome: run.outcome ?? "",
+    details: run.details,
+    paused: reason !== undefined,
+    ...(reason ? { pauseReason: reasonView(reason) } : {}),
+    startedAtMs: big(run.startedAt),
+    endedAtMs: big(run.endedAt),
+    startedBy: run.spec.startedBy,
+    options: optionsView(run.spec.options, detail !== "full"),
+    scope: scopeView(run.spec.scope),
+    hosts: run.hosts.map((h) => hostView(h, waits, detail)),
+    lastSeq: BigInt(run.lastSeq),
+  };
+}
+
+/** Why a run starts nothing: an operator's pause, or something that is not known. */
+function pauseReason(run: Run): Reason | undefined {
+  if (run.held) return run.held;
+  if (!run.paused) return undefined;
+  const { who, reason } = run.paused;
+  return {
+    rule: "paused",
+    subject: `run ${run.spec.run}`,
+    text: `paused by ${who}${reason ? `: ${reason}` : ""}`,
+    fix: `slipway run resume ${run.spec.run}`,
+  };
+}
+
+function hostView(host: HostRun, waits: readonly Wait[], detail: Detail) {
+  const inHand = stepInHand(host);
+  return {
+    name: host.name,
+    cluster: host.cluster,
+    wave: host.wave,
+    state: hostState(host),
+    outcome: host.outcome ?? "",
+    reasonCode: host.code,
+    reason: host.reason,
+    cordoned: host.cordoned,
+    step: inHand?.step ?? "",
+    attempt: inHand?.attempt ?? 0,
+    stepStartedAtMs: big(inHand?.startedAt),
+    stages: detail === "list" ? [] : stagesOf(host).map((s) => stageView(s, detail === "full")),
+    waitsFor: waits.filter((w) => w.host === host.name).map((w) => reasonView(w.reason)),
+  };
+}
+
+function stageView(stage: StageReport, withOutput: boolean) {
+  return { ...stage, durationMs: big(stage.durationMs), output: withOutput ? stage.output : "" };
+}
+
+/** `lean` leaves out a long payload: it is the same in every snapshot. */
+export function optionsView(options: RunOptions, lean = false) {
+  const {
+    args: _,
+    timeoutMs,
+    pingIntervalMs,
+    maintenanceWaitMs,
+    agentWaitMs,
+    rebootWaitMs,
+    graceMs,
+    ...rest
+  } = options;
+  const payload = lean && rest.payload.length > 1_000 ? `${rest.payload.slice(0, 1_000)} ...` : rest.payload;
+  return {
+    ...rest,
+    payload,
+    timeoutMs: big(timeoutMs),
+    pingIntervalMs: big(pingIntervalMs),
+    maintenanceWaitMs: big(maintenanceWaitMs),
+    agentWaitMs: big(agentWaitMs),
+    rebootWaitMs: big(rebootWaitMs),
+    graceMs: big(graceMs),
+  };
+}
+
+export function scopeView(scope: Scope) {
+  return { [scope.kind]: [...scope.names] };
+}
+
+/** The options of a request; what is 0 or empty is left to the defaults. */
+export function optionsFrom(wire: operatorWire.RunOptions | undefined): Partial<Omit<RunOptions, "args">> {
+  if (!wire) return {};
+  const out: Record<string, unknown> = { forced: wire.forced, payload: wire.payload };
+  for (const name of [
+    "timeoutMs",
+    "pingIntervalMs",
+    "maintenanceWaitMs",
+    "agentWaitMs",
+    "rebootWaitMs",
+    "graceMs",
+    "maxOut",
+  ] as const)
+    if (Number(wire[name]) !== 0) out[name] = Number(wire[name]);
+  if (wire.onFailure !== "") out["onFailure"] = wire.onFailure;
+  return out as Partial<Omit<RunOptions, "args">>;
+}
+
+/** A scope in words, for the audit log. */
+export function scopeText(scope: operatorWire.Scope | undefined): string {
+  const given = (["hosts", "clusters", "pods", "zones"] as const).filter((k) => (scope?.[k].length ?? 0) > 0);
+  return given.map((k) => `${k} ${scope?.[k].join(",")}`).join(" and ") || "everything";
+}
+
+/** Options that were chosen, in words, for the audit log. */
+export function optionsText(wire: operatorWire.RunOptions | undefined): string {
+  const chosen = Object.entries(optionsFrom(wire)).filter(([, v]) => v !== false && v !== "");
+  return chosen
+    .map(([k, v]) => {
+      if (k === "payload") return `payload ${JSON.stringify(String(v).slice(0, 200))}`;
+      if (typeof v === "number" && k.endsWith("Ms")) return `${k.slice(0, -2)} ${durationText(v)}`;
+      return v === true ? k : `${k} ${v}`;
+    })
+    .join(", ");
+}
+
+export function planView(plan: Plan): PlanView {
+  const planned = (name: string, cluster: string) => ({ host: name, cluster, steps: [...(plan.steps[name] ?? [])] });
+  const waves = Map.groupBy(plan.hosts, (h) => h.wave);
+  return {
+    waves: [...waves].map(([number, hosts]) => ({
+      number,
+      cluster: hosts[0]?.cluster ?? "",
+      hosts: hosts.map((h) => planned(h.name, h.cluster)),
+    })),
+    skipped: plan.skipped.map((reason) => ({
+      ...planned(reason.subject, plan.hosts.find((h) => h.name === reason.subject)?.cluster ?? ""),
+      reason: reasonView(reason),
+    })),
+    blockers: plan.blockers.map(reasonView),
+    warnings: plan.warnings.map(reasonView),
+    options: optionsView(plan.options),
+    hosts: plan.hosts.map((h) => h.name),
+  };
+}
+
+export function lineView(seq: number, at: number, line: Line) {
+  return { seq: BigInt(seq), atMs: big(at), subject: line.subject, text: line.text };
+}
+
+/** Bound on all outputs of a report together, in characters: a message must stay below what clients receive. */
+const MAX_REPORT_OUTPUT = 6_000_000;
+
+export function reportView(report: RunReport): ReportView {
+  const outputs = report.hosts.flatMap((h) => h.stages.map((s) => s.output.length));
+  for (const h of report.hostsupdated) outputs.push(h.output.length);
+  const total = outputs.reduce((a, b) => a + b, 0);
+  const each = total > MAX_REPORT_OUTPUT ? Math.floor(MAX_REPORT_OUTPUT / outputs.length) : Infinity;
+  const { ledger, ...rest } = report;
+  return {
+    ...rest,
+    hostsupdated: report.hostsupdated.map((h) => ({ ...h, output: cut(h.output, each) })),
+    hostsskipped: report.hostsskipped.map((h) => ({ ...h })),
+    hosts: report.hosts.map((h) => ({
+      ...h,
+      stages: h.stages.map((s) => stageView({ ...s, output: cut(s.output, each) }, true)),
+    })),
+    ledger: ledger.map((l) => ({
+      id: l.id,
+      run: report.run,
+      host: l.host,
+      change: l.change,
+      undo: l.undo,
+      openedAtMs: big(l.openedAt),
+      closedAtMs: 0n,
+      note: l.note,
+    })),
+  };
+}
+
+/** Head and tail, the cut marked. */
+function cut(output: string, limit: number): string {
+  if (output.length <= limit) return output;
+  const half = Math.floor(limit / 2);
+  const left = output.length - 2 * half;
+  return `${output.slice(0, half)}\n[... ${left} characters left out of this report; slipway show has them ...]\n${output.slice(output.length - half)}`;
+}
+
+export function fleetView(entry: FleetEntry, holders: readonly string[], run: string): FleetHost {
+  const { name, facts, connected, sinceMs, lastSeenMs, cordon } = entry;
+  const reasons = holders.map((holder) =>
+    holder === "operator" && cordon
+      ? `by ${cordon.who}${cordon.reason ? `: ${cordon.reason}` : ""}`
+      : `by run ${holder}`,
+  );
+  return {
+    name,
+    labels: { ...facts.labels },
+    connected,
+    sinceMs: big(sinceMs),
+    lastHeartbeatMs: big(lastSeenMs),
+    bootId: facts.bootId,
+    agentVersion: facts.agentVersion,
+    kernel: facts.kernel,
+    nodeVersion: facts.nodeVersion,
+    executor: facts.executor,
+    cordoned: holders.length > 0,
+    cordonReason: reasons.join(", "),
+    hooks: facts.hooks.hooks.map((h) => ({ ...h })),
+    hooksDir: facts.hooks.dir,
+    hooksProblem: facts.hooks.problem,
+    run,
+  };
+}
+
+export function ledgerView(row: LedgerRow, note: string) {
+  const { openedAt, closedAt, ...rest } = row;
+  return { ...rest, note, openedAtMs: big(openedAt), closedAtMs: big(closedAt) };
+}
+
+export function auditView({ atMs, ...rest }: AuditRecord) {
+  return { ...rest, atMs: big(atMs) };
+}

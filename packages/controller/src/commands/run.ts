@@ -1,0 +1,24 @@
+import { createLogger } from "@slipway/shared/log";
+import { startController } from "../controller.ts";
+
+/** Longest time that stopping may take, in milliseconds; then the process ends as it is: nothing acknowledged can be lost. */
+const STOP_MS = 1_900;
+
+/** Runs a controller in the foreground until SIGTERM or SIGINT. Errors: see `startController`. */
+export async function runController(options: { dir: string; listen?: string; enrolListen?: string }): Promise<void> {
+  const log = createLogger("slipway-controller");
+  const controller = await startController({ ...options, log });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = (signal: string) => {
+    log.info(`${signal}: stopping`);
+    setTimeout(() => process.exit(0), STOP_MS).unref();
+    controller.stop().then(resolve, (thrown) => {
+      log.error(`stopping: ${(thrown as Error).message}`);
+      process.exit(1);
+    });
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop(signal));
+  const { listen, enrolListen } = controller;
+  log.info({ listen, enrolListen }, "ready");
+  await promise;
+}

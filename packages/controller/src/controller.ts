@@ -1,0 +1,217 @@
+import { existsSync, readFileSync } from "node:fs";
+import { Server, type ServerDuplexStream } from "@grpc/grpc-js";
+import { SlipwayError } from "@slipway/shared";
+import { implementation, serverCredentials, serverOptions, serviceDefinition } from "@slipway/shared/grpc";
+import type { Logger } from "@slipway/shared/log";
+import { type Authority, type Identity, identityOf } from "@slipway/shared/tls";
+import { agentWire, operatorWire } from "@slipway/shared/wire";
+import { Auditor } from "./api/audit.ts";
+import { enrolment } from "./api/enrolment.ts";
+import { operatorService } from "./api/service.ts";
+import { Watchers } from "./api/watch.ts";
+import { checkAddress, filesOf, readConfig } from "./config.ts";
+import { Coordinator } from "./coordinator/coordinator.ts";
+import type { Gate, Platform } from "./coordinator/ports.ts";
+import { EngineClock } from "./effects/clock.ts";
+import { openGate } from "./effects/gate.ts";
+import { noPlatform } from "./effects/platform.ts";
+import { WorkLoop } from "./fleet/loop.ts";
+import { PingDesk } from "./fleet/pings.ts";
+import { ProgressBoard } from "./fleet/progress.ts";
+import { Registry } from "./fleet/registry.ts";
+import { AgentSessions } from "./fleet/sessions.ts";
+import { status } from "./fleet/status.ts";
+import { bind, logRefusedConnections, shutdown } from "./listen.ts";
+import { holdLock } from "./store/lock.ts";
+import { type ControllerStore, openStore } from "./store/store.ts";
+import { VERSION } from "./version.ts";
+
+/** How often time is told to the coordinator, and silence is looked for, in milliseconds. */
+const TICK_MS = 250;
+/** How often the engine clock is saved, in milliseconds: a crash sets deadlines back by at most this much. */
+const CLOCK_SAVE_MS = 5_000;
+
+export interface ControllerOptions {
+  /** Directory made by `init`. */
+  readonly dir: string;
+  readonly log: Logger;
+  /** Instead of what controller.yaml says. */
+  readonly listen?: string;
+  readonly enrolListen?: string;
+  readonly gate?: Gate;
+  readonly platform?: Platform;
+}
+
+export interface RunningController {
+  /** The addresses in use, with the real ports. */
+  readonly listen: string;
+  readonly enrolListen: string;
+  readonly coordinator: Coordinator;
+  readonly store: ControllerStore;
+  readonly registry: Registry;
+  /** Ends all streams, saves the clock, closes the store. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a controller on its directory; it serves when the promise resolves.
+ * Errors: `bad-input` (no or wrong configuration), `conflict` (another controller, a port in use), `refused`, `out-of-space`.
+ */
+export async function startController(options: ControllerOptions): Promise<RunningController> {
+  const { dir, log } = options;
+  const files = filesOf(dir);
+  const config = readConfig(dir);
+  const listen = checkAddress(options.listen ?? config.listen, "--listen");
+  const enrolListen = checkAddress(options.enrolListen ?? config.enrolListen, "--enrol-listen");
+  const authority: Authority = { ca: readPem(files.ca, dir), caKey: readPem(files.caKey, dir) };
+  const tls = { ca: authority.ca, certificate: readPem(files.certificate, dir), key: readPem(files.key, dir) };
+  const lock = holdLock(files.lock);
+  let store: ControllerStore;
+  try {
+    store = openStore(files.store);
+  } catch (thrown) {
+    lock.release();
+    throw thrown;
+  }
+
+  const clock = new EngineClock(Math.max(store.runs.engineClock(), store.runs.lastEventT()));
+  const registry = new Registry(store.hosts, clock);
+  const platform = options.platform ?? noPlatform;
+  const progress = new ProgressBoard();
+  const auditor = new Auditor((record) => store.audit.append(record), log);
+  const trouble = (text: string) => log.error(text);
+  const loop = new WorkLoop([() => coordinator.flush(), () => pings.flush(), saveHosts], () => sessions.sendAcks());
+  const work = () => loop.schedule();
+  const coordinator = new Coordinator({
+    store: store.runs,
+    agents: { send: (host, command) => sessions.send(host, command) },
+    gate: options.gate ?? openGate,
+    platform,
+    clock,
+    roster: registry,
+    trouble,
+    work,
+  });
+  const pings = new PingDesk({
+    session: (host) => sessions.session(host),
+    append: (records) => store.pings.append(records),
+    wallMs: () => clock.wallMs(),
+    work,
+    trouble,
+  });
+  const sessions: AgentSessions = new AgentSessions({
+    coordinator,
+    registry,
+    progress,
+    pings,
+    log,
+    identify,
+    refused: (who, role, what, result) => auditor.intruder({ who, role, method: "session", what, result }),
+    work,
+    controller: "slipway-controller",
+    version: VERSION,
+    heartbeatMs: config.heartbeatMs,
+  });
+  coordinator.onUpdate(({ run, recorded, lines }) => {
+    for (const { subject, text } of lines) log.info({ run: run.spec.run, seq: recorded.seq }, `${subject}: ${text}`);
+    if (recorded.event.type === "step-ended") progress.forget(run.spec.run, recorded.event.host);
+    if (run.state === "ended") progress.forget(run.spec.run);
+  });
+  const api = { coordinator, store, registry, sessions, progress, pings, platform, ca: authority.ca, log };
+  const watchers = new Watchers(api);
+
+  let hostsInTrouble = false;
+  /** What agents said of themselves may be written late; it is said again at the next session anyway. */
+  function saveHosts(): boolean {
+    try {
+      registry.save();
+      hostsInTrouble = false;
+      return true;
+    } catch (thrown) {
+      if (!hostsInTrouble) log.error(`hosts cannot be saved: ${(thrown as Error).message}`);
+      hostsInTrouble = true;
+      return false;
+    }
+  }
+
+  function saveClock(): void {
+    try {
+      store.runs.saveEngineClock(clock.engineMs());
+    } catch (thrown) {
+      log.warn(`the engine clock cannot be saved: ${(thrown as Error).message}`);
+    }
+  }
+
+  const tuning = { keepaliveMs: config.keepaliveMs, keepaliveTimeoutMs: config.keepaliveTimeoutMs };
+  const main = new Server(serverOptions(tuning));
+  main.addService(
+    serviceDefinition(agentWire.AgentService),
+    implementation(agentWire.AgentService, { session: (call) => sessions.accept(call) }),
+  );
+  main.addService(
+    serviceDefinition(operatorWire.OperatorService),
+    implementation(operatorWire.OperatorService, operatorService({ ...api, auditor, watchers, identify })),
+  );
+  const enrol = new Server(serverOptions(tuning));
+  enrol.addService(
+    serviceDefinition(agentWire.EnrolmentService),
+    implementation(
+      agentWire.EnrolmentService,
+      enrolment(store, authority, auditor, (host) => registry.entry(host) !== undefined),
+    ),
+  );
+
+  const timers: NodeJS.Timeout[] = [];
+  let stopping: Promise<void> | undefined;
+  function stop(): Promise<void> {
+    stopping ??= (async () => {
+      const leave = { code: status.unavailable, details: "the controller stops" };
+      for (const timer of timers) clearInterval(timer);
+      watchers.stop(leave);
+      sessions.stop();
+      await Promise.all([shutdown(main), shutdown(enrol)]);
+      registry.saveSeen(Number.MAX_SAFE_INTEGER);
+      loop.stop();
+      saveClock();
+      store.close();
+      lock.release();
+    })();
+    return stopping;
+  }
+
+  try {
+    coordinator.restore();
+    const bound = await bind(main, listen, "--listen", serverCredentials(tls, true));
+    const enrolBound = await bind(enrol, enrolListen, "--enrol-listen", serverCredentials(tls, false));
+    logRefusedConnections(main, log, "agents and operators");
+    logRefusedConnections(enrol, log, "enrolment");
+    timers.push(
+      setInterval(() => {
+        coordinator.tick();
+        sessions.watchSilence(TICK_MS);
+        registry.saveSeen(performance.now());
+        if (registry.hasUnsaved) work();
+      }, TICK_MS),
+      setInterval(saveClock, CLOCK_SAVE_MS),
+    );
+    work();
+    return { listen: bound, enrolListen: enrolBound, coordinator, store, registry, stop };
+  } catch (thrown) {
+    await stop();
+    throw thrown;
+  }
+}
+
+/** Who is at the other end, by the certificate that TLS has verified. */
+function identify(call: Pick<ServerDuplexStream<unknown, unknown>, "getAuthContext">): Identity | undefined {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  return certificate ? identityOf(certificate) : undefined;
+}
+
+function readPem(file: string, dir: string): string {
+  if (!existsSync(file))
+    throw new SlipwayError("bad-input", `${file} is missing`, {
+      fix: `slipway-controller init --dir ${dir} makes what is missing and keeps the rest`,
+    });
+  return readFileSync(file, "utf8");
+}

@@ -1,0 +1,160 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { NAME_PATTERN, type StepKey, type Verdict } from "@slipway/shared";
+import { agentWire } from "@slipway/shared/wire";
+import type { AgentCommand } from "../coordinator/ports.ts";
+import type { StepResult } from "../domain/events.ts";
+import type { AgentTask, EffectRef } from "../domain/fleet.ts";
+import type { HostFacts, Inventory } from "../store/hosts.ts";
+
+/** Bounds on what one agent may fill the controller's memory with. */
+const MAX_HOOKS = 64;
+const MAX_LABELS = 64;
+const MAX_TEXT = 4_096;
+
+type Spec = NonNullable<Exclude<MessageInitShape<typeof agentWire.StartStepSchema>, agentWire.StartStep>["spec"]>;
+export type ToAgent = MessageInitShape<typeof agentWire.SessionResponseSchema>;
+
+const RUN_PATTERN = /^[a-z0-9-]{1,64}$/;
+const STEP_PATTERN = /^[A-Za-z-]{1,32}$/;
+
+/** The key of a message; a text when it is malformed. The host is the caller's to compare. */
+export function keyFrom(key: agentWire.StepKey | undefined): StepKey | string {
+  if (key === undefined) return "a message without a step key";
+  if (!RUN_PATTERN.test(key.run)) return `the run ${JSON.stringify(key.run.slice(0, 80))} is no run id`;
+  if (!NAME_PATTERN.test(key.host)) return `the host ${JSON.stringify(key.host.slice(0, 80))} is no host name`;
+  if (!STEP_PATTERN.test(key.step)) return `the step ${JSON.stringify(key.step.slice(0, 80))} is no step name`;
+  if (key.attempt < 1) return "attempts count from 1";
+  return { run: key.run, host: key.host, step: key.step, attempt: key.attempt };
+}
+
+/** What the agent's word for a state means; undefined for one that this controller does not know. */
+export function stateFrom(state: agentWire.StepState): "unknown" | "accepted" | "ended" | undefined {
+  switch (state) {
+    case agentWire.StepState.UNSPECIFIED:
+      return "unknown";
+    case agentWire.StepState.ACCEPTED:
+      return "accepted";
+    case agentWire.StepState.ENDED:
+      return "ended";
+    default:
+      return undefined;
+  }
+}
+
+/** The verdict; undefined for one that this controller does not know, or none: it is never guessed. */
+export function verdictFrom(verdict: agentWire.Verdict): Verdict | undefined {
+  switch (verdict) {
+    case agentWire.Verdict.OK:
+      return "ok";
+    case agentWire.Verdict.AVOID:
+      return "avoid";
+    case agentWire.Verdict.NO_HOOK:
+      return "no-hook";
+    case agentWire.Verdict.FAILED:
+      return "failed";
+    case agentWire.Verdict.TIMED_OUT:
+      return "timed-out";
+    case agentWire.Verdict.CANCELLED:
+      return "cancelled";
+    case agentWire.Verdict.INTERRUPTED:
+      return "interrupted";
+    default:
+      return undefined;
+  }
+}
+
+/** How a step ended; a text when the report cannot be understood. */
+export function resultFrom(report: agentWire.StepReport): StepResult | string {
+  const verdict = verdictFrom(report.verdict);
+  if (verdict === undefined) return `the verdict ${report.verdict} is not known to this controller`;
+  const { requests } = report;
+  return {
+    verdict,
+    ...(report.exitCode === undefined ? {} : { exitCode: report.exitCode }),
+    signal: report.signal,
+    reason: report.reason,
+    startedAtMs: Number(report.startedAtMs),
+    endedAtMs: Number(report.endedAtMs),
+    durationMs: Number(report.durationMs),
+    output: report.output,
+    requests: {
+      rebootRequired: requests?.rebootRequired ?? false,
+      rerunAfterReboot: requests?.rerunAfterReboot ?? false,
+      skip: requests?.skip ?? "",
+      message: requests?.message ?? "",
+    },
+    ...(report.hooks === undefined ? {} : { hooks: hooksOf(inventoryFrom(report.hooks)) }),
+    bootIdBefore: report.bootIdBefore,
+    bootIdAfter: report.bootIdAfter,
+  };
+}
+
+/** What an inspection means for a run: is there a Maintenance hook, and what is wrong with the hooks. */
+function hooksOf(inventory: Inventory): { maintenance: boolean; problems: string[] } {
+  const problems = inventory.problem === "" ? [] : [inventory.problem];
+  for (const hook of inventory.hooks)
+    if (hook.problem !== "") problems.push(`${hook.stage} hook ${hook.file}: ${hook.problem}`);
+  return { maintenance: inventory.hooks.some((h) => h.stage === "Maintenance"), problems };
+}
+
+export function inventoryFrom(inventory: agentWire.HookInventory | undefined): Inventory {
+  if (inventory === undefined) return { dir: "", problem: "the agent did not tell its hooks", hooks: [] };
+  return {
+    dir: short(inventory.dir),
+    problem: short(inventory.problem),
+    hooks: inventory.hooks.slice(0, MAX_HOOKS).map(({ stage, file, sha256, problem }) => ({
+      stage: short(stage),
+      file: short(file),
+      sha256: short(sha256),
+      problem: short(problem),
+    })),
+  };
+}
+
+export function factsFrom(hello: agentWire.Hello): HostFacts {
+  const labels = Object.entries(hello.labels)
+    .slice(0, MAX_LABELS)
+    .map(([k, v]) => [short(k), short(v)] as const);
+  return {
+    labels: Object.fromEntries(labels),
+    bootId: short(hello.bootId),
+    agentVersion: short(hello.agentVersion),
+    kernel: short(hello.kernel),
+    nodeVersion: short(hello.nodeVersion),
+    executor: short(hello.executor),
+    hooks: inventoryFrom(hello.hooks),
+  };
+}
+
+const short = (text: string) => text.slice(0, MAX_TEXT);
+
+/** A command for the wire. */
+export function commandTo(command: AgentCommand): ToAgent {
+  const key = keyTo(command.ref);
+  switch (command.kind) {
+    case "start":
+      return { message: { case: "start", value: { key, spec: specTo(command.task) } } };
+    case "query":
+      return { message: { case: "query", value: { key } } };
+    case "cancel":
+      return { message: { case: "cancel", value: { key, reason: command.reason } } };
+  }
+}
+
+function keyTo({ run, host, step, attempt }: EffectRef) {
+  return { run, host, step, attempt };
+}
+
+function specTo(task: AgentTask): Spec {
+  switch (task.kind) {
+    case "hook": {
+      const { stage, args, timeoutMs, graceMs } = task;
+      const value = { stage, args: [...args], timeoutMs: BigInt(timeoutMs), graceMs: BigInt(graceMs) };
+      return { case: "hook", value };
+    }
+    case "inspect":
+      return { case: "inspect", value: {} };
+    case "reboot":
+      return { case: "reboot", value: { timeoutMs: BigInt(task.timeoutMs) } };
+  }
+}

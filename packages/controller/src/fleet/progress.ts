@@ -1,0 +1,33 @@
+/** What a hook told of its progress last; for display only, it survives nothing. */
+export interface Progress {
+  readonly run: string;
+  readonly host: string;
+  readonly stage: string;
+  readonly percent?: number;
+  readonly message: string;
+}
+
+export class ProgressBoard {
+  readonly #byRun = new Map<string, Map<string, Progress>>();
+  readonly #listeners = new Set<(p: Progress) => void>();
+
+  report(progress: Progress): void {
+    const hosts = this.#byRun.get(progress.run) ?? new Map<string, Progress>();
+    this.#byRun.set(progress.run, hosts.set(progress.host, progress));
+    for (const listener of this.#listeners) listener(progress);
+  }
+
+  of(run: string): Progress[] {
+    return [...(this.#byRun.get(run)?.values() ?? [])];
+  }
+
+  forget(run: string, host?: string): void {
+    if (host === undefined) this.#byRun.delete(run);
+    else this.#byRun.get(run)?.delete(host);
+  }
+
+  onProgress(listener: (p: Progress) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}
