@@ -33,12 +33,14 @@ export function outTogether(run: Run, host: HostRun, fleet: FleetView): OutHost[
   return [...out].map(([name, why]) => ({ name, why }));
 }
 
-/** Has the gate let `other` go, or was it asked for `other` before `host`? */
+/** Has the gate let `other` go, or was it asked for `other` before `host`? Of two questions, the later one counts the earlier. */
 function isLeaving(run: Run, other: HostRun, host: HostRun): boolean {
   const last = other.steps.at(-1);
   if (last?.step !== "gate") return false;
   if (stepInHand(other) === undefined) return last.result?.verdict === "ok";
-  return run.hosts.indexOf(other) < run.hosts.indexOf(host);
+  const own = host.steps.at(-1);
+  const before = last.startedT - (own?.step === "gate" ? own.startedT : Number.POSITIVE_INFINITY);
+  return before < 0 || (before === 0 && run.hosts.indexOf(other) < run.hosts.indexOf(host));
 }
 
 /** Why the budget does not let `host` go with these others out; undefined when it does. */

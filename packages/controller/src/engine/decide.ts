@@ -114,7 +114,7 @@ class Draft {
       return;
     }
     if (!this.#mayStart(host)) return;
-    const step = next.step === "cordon" && this.#gateIsStale(host) ? "gate" : next.step;
+    const step = next.step === "cordon" && !this.#gateStillHolds(host) ? "gate" : next.step;
     const attempt = host.steps.filter((s) => s.step === step).length + 1;
     if (step === "cordon") {
       const id = `${this.#run.spec.run}:${host.name}:cordon:${attempt}`;
@@ -123,10 +123,13 @@ class Draft {
     this.records.push({ type: "step-started", host: host.name, step, attempt });
   }
 
-  /** A pause may have come between the gate's answer and the cordon; then the gate is asked again. */
-  #gateIsStale(host: HostRun): boolean {
+  /** Between the gate's answer and the cordon a pause may have come, or another host may have gone out; then it is asked again. */
+  #gateStillHolds(host: HostRun): boolean {
     const gate = host.steps.at(-1);
-    return gate?.step === "gate" && gate.endedT !== undefined && this.#now - gate.endedT > GATE_FRESH_MS;
+    if (gate?.step !== "gate" || gate.endedT === undefined) return true;
+    const { maxOut } = this.#run.spec.options;
+    const fits = budgetDenial(host, outTogether(this.#run, host, this.#fleet), maxOut) === undefined;
+    return fits && this.#now - gate.endedT <= GATE_FRESH_MS;
   }
 
   /** A paused run starts nothing. A held one still brings back what is out, but takes nothing more out. */
@@ -237,7 +240,7 @@ class Draft {
       ? `${s.step} on ${s.host}: the agent is connected but ${s.acceptedT === undefined ? "has not taken the step" : "has not told its end"}`
       : `${s.step} on ${s.host}: its verdict is not known, the agent is not connected (${fact?.lastSeen ?? "never seen"})`;
     const harmless = s.step === "inspect" || s.step === "PreFlight";
-    if (harmless || options.forced || host.directed) {
+    if (harmless || options.forced || host.directed || this.#run.abort) {
       this.#abandon(s, harmless ? "unreachable" : "unknown-verdict", text);
       return;
     }

@@ -62,7 +62,10 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         return {
           ...rest,
           details: "",
-          state: current.hosts.every((h) => h.checked || h.outcome !== undefined) ? "rolling" : "preflight",
+          // A failed host may be retried: if it has not passed its checks, nothing goes out before it has.
+          state: current.hosts.every((h) => h.checked || (h.outcome !== undefined && h.outcome !== "failed"))
+            ? "rolling"
+            : "preflight",
           hosts: current.hosts.map((h) => (h.outcome === "untouched" ? reset(h) : h)),
         };
       }

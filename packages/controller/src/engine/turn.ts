@@ -33,12 +33,12 @@ export function nextOf(run: Run, host: HostRun): Next {
   if (host.directed) {
     const { action, who, reason } = host.directed;
     const why = `${who}${reason ? `: ${reason}` : ""}`;
-    return (
-      putBack(host, last) ??
-      (action === "skip"
-        ? end("skipped", "operator-skip", `skipped by ${why}`)
-        : end("updated", "operator-done", `marked as done by ${why}`))
-    );
+    const undo = putBack(host, last);
+    if (undo) return undo;
+    if (host.cordoned) return stays(last, `${action} asked by ${why}`);
+    return action === "skip"
+      ? end("skipped", "operator-skip", `skipped by ${why}`)
+      : end("updated", "operator-done", `marked as done by ${why}`);
   }
   if (run.abort) return aborted(run, host, walk);
   const cause = walk.find((s) => failureOf(s) !== undefined && s.abandoned?.code !== WITHDRAWN);
@@ -50,7 +50,8 @@ export function nextOf(run: Run, host: HostRun): Next {
     }
     return end("failed", failure.code, failure.reason + (host.cordoned ? "; the host stays cordoned" : ""));
   }
-  if (run.state === "stopping" && host.checked && !walk.some((s) => s.step === "cordon" || s.step === host.resumeAt))
+  const isOut = host.cordoned || walk.some((s) => s.step === "cordon" || s.step === host.resumeAt);
+  if (run.state === "stopping" && host.checked && !isOut)
     return end("untouched", "not-reached", "the run stopped before the host went out");
   return host.checked ? afterInTurn(run, host, walk, last) : afterInPreflight(last);
 }
@@ -132,11 +133,20 @@ function undoes(run: Run, cause: StepRecord): boolean {
   }
 }
 
+/** It could not be put back, or must not be: `cause` says why, `after` on what occasion. */
+function stays(cause: StepRecord | undefined, after: string): Next {
+  const failure = (cause && failureOf(cause)) ?? { code: "failed", reason: "it could not be put back" };
+  return end("failed", failure.code, `${failure.reason}; ${after}; the host stays cordoned`);
+}
+
 function aborted(run: Run, host: HostRun, walk: readonly StepRecord[]): Next {
   const last = walk.at(-1);
+  const by = `the run was aborted by ${run.abort?.who ?? "an operator"}`;
+  const unknown = walk.findLast((s) => s.abandoned && (s.step === "Maintenance" || s.step === "reboot"));
+  if (host.cordoned && unknown) return stays(unknown, by);
   const undo = putBack(host, last);
   if (undo) return undo;
-  const by = `the run was aborted by ${run.abort?.who ?? "an operator"}`;
+  if (host.cordoned) return stays(last, by);
   if (!host.began) return end("untouched", "aborted", by);
   const maintained = walk.findLast((s) => s.step === "Maintenance");
   if (maintained === undefined) return end("skipped", "aborted", `${by} before Maintenance`);

@@ -98,7 +98,10 @@ export class AgentSessions implements AgentLink {
       if (over || session?.closed) return;
       try {
         if (session) this.#hear(session, request);
-        else session = this.#open(call, (identity = this.#ports.identify(call)), request);
+        else {
+          identity = this.#ports.identify(call);
+          session = this.#open(call, identity, request);
+        }
       } catch (thrown) {
         if (!(thrown instanceof Refusal)) throw thrown;
         refuse(thrown);
@@ -263,6 +266,7 @@ export class AgentSessions implements AgentLink {
     if (state === undefined || (state === "ended" && typeof result === "string")) {
       const what = state === undefined ? `the state ${report.state} is not known to this controller` : result;
       const text = keyText(key);
+      if (this.#notUnderstood.size > 1_000) this.#notUnderstood.clear();
       if (!this.#notUnderstood.has(text))
         log.error({ host, step: text }, `report refused, and not acknowledged: ${what}; upgrade the controller`);
       this.#notUnderstood.add(text);
