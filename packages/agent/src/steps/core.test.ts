@@ -156,6 +156,17 @@ describe("cancelling", () => {
     agent.core.received({ type: "cancel", key: key("noop"), reason: "x" });
     expect(agent.reports.at(-1)).toMatchObject({ outboxId: 0, state: "ended", result: { verdict: "ok" } });
   });
+  it("keeps a step from ever starting that was cancelled before it did", () => {
+    const world = new World();
+    new Process(world).connect().start(key(), hookSpec());
+    world.tasks.delete(id);
+    world.runs.clear();
+    world.journal.requestCancel(key(), "aborted");
+    const agent = new Process(world).connect();
+    agent.core.tick();
+    expect(world.runs.size).toBe(0);
+    expect(agent.lastResult(key())).toMatchObject({ verdict: "cancelled", reason: "aborted" });
+  });
   it("survives a crash between the request and its execution", () => {
     const world = new World();
     new Process(world).connect().start(key(), hookSpec());
