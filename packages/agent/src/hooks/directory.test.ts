@@ -71,8 +71,16 @@ describe("refusing a hook", () => {
       "is a link to itself; repair or remove it",
     ],
     ["not executable", () => put("Maintenance", GOOD, 0o644), "is not executable (mode 0644); run chmod +x "],
-    ["group-writable", () => put("Maintenance", GOOD, 0o775), "others may write to it (mode 0775); run chmod go-w "],
-    ["world-writable", () => put("Maintenance", GOOD, 0o757), "others may write to it (mode 0757); run chmod go-w "],
+    [
+      "group-writable",
+      () => put("Maintenance", GOOD, 0o775),
+      "writable by group or others (mode 0775); run chmod go-w ",
+    ],
+    [
+      "world-writable",
+      () => put("Maintenance", GOOD, 0o757),
+      "writable by group or others (mode 0757); run chmod go-w ",
+    ],
     ["empty", () => put("Maintenance", ""), "is empty; write the hook, or remove the file"],
     ["CRLF", () => put("Maintenance", "#!/bin/sh\r\nexit 0\r\n"), "its first line ends in CR LF"],
     ["no interpreter", () => put("Maintenance", "#!\nexit 0\n"), "its first line names no interpreter"],
@@ -104,7 +112,7 @@ describe("refusing a directory", () => {
         chmodSync(dir, 0o777);
         return dir;
       },
-      "others may write to it (mode 0777); run chmod go-w",
+      "writable by group or others (mode 0777); run chmod go-w",
     ],
   ])("%s", (_name, prepare, expected) => {
     const hooks = new HooksDirectory(prepare());

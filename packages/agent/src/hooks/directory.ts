@@ -55,7 +55,7 @@ export class HooksDirectory implements Hooks {
     }
     if (!stat.isDirectory()) return `${dir}: is not a directory; set rolling.maintenance.hooks.dir to one`;
     if ((stat.mode & WRITABLE_BY_OTHERS) !== 0 && (stat.mode & STICKY) === 0)
-      return `${dir}: others may write to it (mode ${mode(stat)}); run chmod go-w ${dir}`;
+      return `${dir}: writable by group or others (mode ${mode(stat)}); run chmod go-w ${dir}`;
     if (!this.#isTrusted(stat)) return `${dir}: belongs to uid ${stat.uid}; run chown ${this.#owner()} ${dir}`;
     return "";
   }
@@ -103,7 +103,7 @@ export class HooksDirectory implements Hooks {
     if (content.length === 0) return "is empty; write the hook, or remove the file";
     if (!this.#isTrusted(stat)) return `belongs to uid ${stat.uid}; run chown ${this.#owner()} ${file}`;
     if ((stat.mode & WRITABLE_BY_OTHERS) !== 0)
-      return `others may write to it (mode ${mode(stat)}); run chmod go-w ${file}`;
+      return `writable by group or others (mode ${mode(stat)}); run chmod go-w ${file}`;
     try {
       accessSync(file, constants.X_OK);
     } catch {

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { keyText, SlipwayError, type StepKey } from "@slipway/shared";
 import Database from "better-sqlite3";
-import { keyOf } from "../steps/core.ts";
+import { keyOf } from "../steps/key.ts";
 import type { Journal } from "../steps/ports.ts";
 import type { OutboxEntry, StepResult, StepRow, StepSpec } from "../steps/types.ts";
 import { migrations } from "./migrations.ts";

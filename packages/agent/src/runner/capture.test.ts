@@ -13,13 +13,13 @@ describe("a capture", () => {
     expect(capture(4, "ab", "cdef", "gh").text()).toBe("abcdefgh");
   });
   it("marks the cut on one line of its own", () => {
-    expect(capture(4, "abcdefghij").text()).toBe("abcd\n[... 2 bytes of output left out here ...]\nghij");
-    expect(capture(4, "abc\nxxdefg").text()).toBe("abc\n[... 2 bytes of output left out here ...]\ndefg");
+    expect(capture(4, "abcdefghij").text()).toBe("abcd\n[... output cut: 2 bytes left out here ...]\nghij");
+    expect(capture(4, "abc\nxxdefg").text()).toBe("abc\n[... output cut: 2 bytes left out here ...]\ndefg");
   });
   it("makes valid text of anything", () => {
     expect(capture(8, Buffer.from([0x61, 0xff, 0x62])).text()).toBe("a\ufffdb");
     // A character split by the cut is left out on both sides.
-    expect(capture(4, "abc☃xxxxx☃xyz").text()).toBe("abc\n[... 9 bytes of output left out here ...]\nxyz");
+    expect(capture(4, "abc☃xxxxx☃xyz").text()).toBe("abc\n[... output cut: 9 bytes left out here ...]\nxyz");
   });
   it("keeps head and tail whatever the chunks are", () => {
     fc.assert(
@@ -31,13 +31,13 @@ describe("a capture", () => {
         if (all.length <= 2 * keep) expect(text).toBe(all);
         else
           expect(text).toBe(
-            `${all.slice(0, keep)}\n[... ${all.length - 2 * keep} bytes of output left out here ...]\n${all.slice(-keep)}`,
+            `${all.slice(0, keep)}\n[... output cut: ${all.length - 2 * keep} bytes left out here ...]\n${all.slice(-keep)}`,
           );
       }),
     );
   });
   it("can be shortened further when there is no room for it", () => {
-    expect(capture(4, "abcdefghij").text(1)).toBe("a\n[... 8 bytes of output left out here ...]\nj");
-    expect(capture(4, "abc").text(1)).toBe("a\n[... 1 bytes of output left out here ...]\nc");
+    expect(capture(4, "abcdefghij").text(1)).toBe("a\n[... output cut: 8 bytes left out here ...]\nj");
+    expect(capture(4, "abc").text(1)).toBe("a\n[... output cut: 1 bytes left out here ...]\nc");
   });
 });

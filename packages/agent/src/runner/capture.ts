@@ -49,6 +49,6 @@ export class Capture {
     let skip = 0;
     while (skip < 3 && ((last[skip] ?? 0) & 0xc0) === 0x80) skip++;
     const newline = before === "" || before.endsWith("\n") ? "" : "\n";
-    return `${before}${newline}[... ${cut} bytes of output left out here ...]\n${new TextDecoder().decode(last.subarray(skip))}`;
+    return `${before}${newline}[... output cut: ${cut} bytes left out here ...]\n${new TextDecoder().decode(last.subarray(skip))}`;
   }
 }

@@ -1,7 +1,7 @@
 import { keyText, PROTOCOL_VERSION, SlipwayError, type StepKey } from "@slipway/shared";
-import { Delivery, rowReport } from "./delivery.ts";
-import { hookEnvironment, keyProblem, specProblem } from "./key.ts";
-import type { Journal, Ports, Progress } from "./ports.ts";
+import { allOutbox, Delivery, rowReport } from "./delivery.ts";
+import { hookEnvironment, keyOf, keyProblem, specProblem } from "./key.ts";
+import type { Ports, Progress } from "./ports.ts";
 import type { Incoming, Outgoing, StepResult, StepRow, StepSpec } from "./types.ts";
 import { hookResult, instantResult, lostResult, rebootedResult } from "./verdict.ts";
 
@@ -404,21 +404,4 @@ export class AgentCore {
 /** A host does one of these at a time, whichever run asks. */
 function isExclusive(spec: StepSpec): boolean {
   return spec.kind === "hook" || spec.kind === "reboot";
-}
-
-/** Inverse of keyText for keys that passed `keyProblem`. */
-export function keyOf(id: string): StepKey {
-  const [run = "", host = "", step = "", attempt = "0"] = id.split("/");
-  return { run, host, step, attempt: Number(attempt) };
-}
-
-function* allOutbox(journal: Journal): Iterable<StepKey> {
-  for (let after = 0; ; ) {
-    const page = journal.outbox(after, 128);
-    for (const entry of page) {
-      after = entry.id;
-      yield entry.row.key;
-    }
-    if (page.length === 0) return;
-  }
 }

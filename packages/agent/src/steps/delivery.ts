@@ -1,3 +1,4 @@
+import type { StepKey } from "@slipway/shared";
 import type { Journal } from "./ports.ts";
 import type { OutboxEntry, Outgoing, Report, StepRow } from "./types.ts";
 
@@ -65,4 +66,16 @@ function entryReport(entry: OutboxEntry): Report {
 export function rowReport(row: StepRow): Report {
   const head = { outboxId: 0, key: row.key, state: row.state, bootId: row.bootId };
   return row.result === undefined ? head : { ...head, result: row.result };
+}
+
+/** Keys of everything that is not acknowledged, page by page. */
+export function* allOutbox(journal: Journal): Iterable<StepKey> {
+  for (let after = 0; ; ) {
+    const page = journal.outbox(after, 128);
+    for (const entry of page) {
+      after = entry.id;
+      yield entry.row.key;
+    }
+    if (page.length === 0) return;
+  }
 }

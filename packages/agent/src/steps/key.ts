@@ -37,3 +37,9 @@ export function hookEnvironment(
     env[`SLIPWAY_LABEL_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`] = labels[name] ?? "";
   return env;
 }
+
+/** Inverse of keyText for keys that passed `keyProblem`. */
+export function keyOf(id: string): StepKey {
+  const [run = "", host = "", step = "", attempt = "0"] = id.split("/");
+  return { run, host, step, attempt: Number(attempt) };
+}

@@ -123,7 +123,7 @@ describe("a hook under the direct executor", () => {
     expect(result.output.length).toBeLessThan(70_000);
     expect(result.output.startsWith("first\n")).toBe(true);
     expect(result.output.endsWith("\nlast\n")).toBe(true);
-    expect(result.output).toMatch(/\n\[\.\.\. \d+ bytes of output left out here \.\.\.\]\n/);
+    expect(result.output).toMatch(/\n\[\.\.\. output cut: \d+ bytes left out here \.\.\.\]\n/);
     const kib = Number(/(\d+) kB/.exec(bench.read("hwm"))?.[1]);
     expect(kib).toBeLessThan(160 * 1024);
   });
