@@ -47,7 +47,7 @@ describe("command line", () => {
     [["start", "--cluster", "c1", "--on-failure", "explode"], /explode.*cordoned, uncordon/],
     [["strat"], /unknown command 'strat'; did you mean start\?/i],
     [["list", "--limit", "x"], /--limit: "x"/],
-    [["cordon", "hv1"], /--reason/],
+    [["cordon"], /missing required argument 'HOST'/],
     [["dev", "--dir", "/nonexistent/x", "--hosts", "0"], /--hosts: "0" is no number from 1 to 500/],
     [["dev", "--dir", "/nonexistent/x", "--hosts", "501"], /from 1 to 500/],
     [["dev", "--dir", "/nonexistent/x"], /--hosts: is missing/],

@@ -58,9 +58,7 @@ export function registerFleet(register: Register, program: Command): void {
       .command(verb)
       .argument("<HOST>", "name of a host")
       .summary(verb === "cordon" ? "refuse new instances on a host" : "let a host take instances again");
-    const why = "why, for people and the audit log";
-    if (verb === "cordon") command.requiredOption("--reason <text>", why);
-    else command.option("--reason <text>", why);
+    command.option("--reason <text>", "why, for people and the audit log");
     register(
       command,
       verb === "cordon"

@@ -1,8 +1,9 @@
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { accessSync, constants, existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { SlipwayError } from "@slipway/shared";
 
 /** A program and the words that come before its own arguments. */
@@ -62,18 +63,15 @@ function isExecutable(path: string): boolean {
 }
 
 /** Runs a short command of a program to its end; its one line of complaint becomes ours. */
-export function runProgram(program: Program, args: readonly string[], timeoutMs = 60_000): void {
+export async function runProgram(program: Program, args: readonly string[], timeoutMs = 60_000): Promise<void> {
   try {
-    execFileSync(program.file, [...program.words, ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
+    await promisify(execFile)(program.file, [...program.words, ...args], {
       timeout: timeoutMs,
       maxBuffer: 1024 * 1024,
     });
   } catch (cause) {
     const stderr = String((cause as { stderr?: unknown }).stderr ?? "").trim();
     const line = stderr.split("\n").at(-1) || (cause as Error).message.split("\n")[0];
-    throw new SlipwayError("refused", `dev: ${args.slice(0, 2).join(" ")} of the controller failed: ${line}`, {
-      cause,
-    });
+    throw new SlipwayError("refused", `dev: \`slipway-controller ${args[0]}\` failed: ${line}`, { cause });
   }
 }

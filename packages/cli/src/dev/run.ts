@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SlipwayError } from "@slipway/shared";
@@ -44,14 +44,14 @@ export async function runPool(options: PoolOptions): Promise<ExitStatus> {
   let client: OperatorClient | undefined;
   try {
     const ended = await dir.endLeftovers();
-    if (ended > 0) say(`ended ${count(ended, "process").replace(/ss$/, "sses")} of an earlier dev`);
+    if (ended > 0) say(`ended ${ended === 1 ? "1 process" : `${ended} processes`} of an earlier dev`);
     const ports = await dir.choosePorts();
-    initController(controllerProgram, dir, ports);
+    await initController(controllerProgram, dir, ports);
     controller = new Child(
       {
         name: "controller",
         program: controllerProgram,
-        args: ["run", "--dir", dir.controller],
+        args: ["run", "--dir", dir.controller, ...listenFlags(ports)],
         logFile: join(dir.controller, "controller.log"),
         pidFile: join(dir.controller, "controller.pid"),
         env: io.env,
@@ -82,12 +82,42 @@ export async function runPool(options: PoolOptions): Promise<ExitStatus> {
   }
 }
 
-function initController(program: Program, dir: PoolDir, ports: { operator: number; enrol: number }): void {
-  const listen = ["--listen", `127.0.0.1:${ports.operator}`, "--enrol-listen", `127.0.0.1:${ports.enrol}`];
-  runProgram(program, ["init", "--dir", dir.controller, ...listen]);
-  runProgram(program, ["operator", "admin", "--role", "operator", "--dir", dir.controller, "--out", dir.root]);
-  const viewer = join(dir.root, "viewer");
-  runProgram(program, ["operator", "viewer", "--role", "viewer", "--dir", dir.controller, "--out", viewer]);
+/** The arguments of `init` and `run` that say where to listen. */
+function listenFlags(ports: { operator: number; enrol: number }): string[] {
+  return ["--listen", `127.0.0.1:${ports.operator}`, "--enrol-listen", `127.0.0.1:${ports.enrol}`];
+}
+
+/** Makes what is missing: authority and server certificate, one operator and one viewer. */
+async function initController(
+  program: Program,
+  dir: PoolDir,
+  ports: { operator: number; enrol: number },
+): Promise<void> {
+  // `init` keeps a configuration that is there and refuses to change its addresses; `run` is told the real ones anyway.
+  const first = !existsSync(join(dir.controller, "controller.yaml"));
+  await runProgram(program, ["init", "--dir", dir.controller, ...(first ? listenFlags(ports) : [])]);
+  const address = `127.0.0.1:${ports.operator}`;
+  await Promise.all(
+    (
+      [
+        ["admin", "operator", dir.root],
+        ["viewer", "viewer", join(dir.root, "viewer")],
+      ] as const
+    ).map(async ([name, role, out]) => {
+      if (isConfigFor(join(out, "cli.yaml"), address)) return;
+      const where = ["--dir", dir.controller, "--out", out, "--address", address];
+      await runProgram(program, ["operator", name, "--role", role, ...where]);
+    }),
+  );
+}
+
+/** Whether a configuration of an earlier dev is whole, not out of date, and names this address. */
+function isConfigFor(file: string, address: string): boolean {
+  try {
+    return loadConfig(file, {}).controllers[0] === address;
+  } catch {
+    return false;
+  }
 }
 
 async function startAgents(

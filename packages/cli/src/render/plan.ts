@@ -30,7 +30,9 @@ export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint
   lines.push(...reasons("blockers", plan.blockers, paint.red, paint));
   lines.push("");
   if (plan.blockers.length > 0)
-    lines.push(`cannot be started as it is: ${count(plan.blockers.length, "blocker")}; resolve, then: ${startWith}`);
+    lines.push(
+      `a run would fail in its checks, before anything is changed: ${count(plan.blockers.length, "blocker")}; resolve, then: ${startWith}`,
+    );
   else if (planned === 0) lines.push("nothing would be done");
   else lines.push(`start it with: ${startWith}`);
   return lines;

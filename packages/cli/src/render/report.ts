@@ -1,6 +1,6 @@
 import type { operatorWire } from "@slipway/shared/wire";
 import { age, clean, clock, count, dateTime, elapsed, type Paint, plainPaint, table } from "./text.ts";
-import { stageSpan } from "./tree.ts";
+import { stageTime } from "./tree.ts";
 
 /** Last lines of a failed stage's output that are worth showing here; the report as JSON has all that was kept. */
 const OUTPUT_LINES = 8;
@@ -21,8 +21,7 @@ export function renderReport(report: operatorWire.Report, nowMs: number, paint: 
   if (report.details !== "") lines.push(clean(report.details));
 
   const rows = report.hosts.map((host) => {
-    const span = stageSpan(host.stages);
-    return [clean(host.name), host.outcome || "-", span ? elapsed(span.from, span.to) : "-", clean(host.reason)];
+    return [clean(host.name), host.outcome || "-", stageTime(host.stages) || "-", clean(host.reason)];
   });
   if (rows.length > 0) lines.push("", ...table([["HOST", "OUTCOME", "TOOK", "REASON"], ...rows], paint));
 

@@ -3,7 +3,7 @@ import type { operatorWire } from "@slipway/shared/wire";
 import { scopeText } from "../options/scope.ts";
 import { clearCommand, renderStages } from "./report.ts";
 import { aboutText, age, clean, dateTime, elapsed, type Paint, reasonText, table } from "./text.ts";
-import { hostKind, stageSpan, tally } from "./tree.ts";
+import { hostKind, stageTime, tally } from "./tree.ts";
 
 export function renderRuns(runs: readonly operatorWire.RunView[], now: number, paint: Paint): string[] {
   if (runs.length === 0) return ["no run yet"];
@@ -32,14 +32,13 @@ export function renderRun(run: operatorWire.RunView, now: number, paint: Paint):
   if (run.details !== "") lines.push(clean(run.details));
   if (run.paused) lines.push(`paused: ${reasonText(run.pauseReason) || "on request"}`);
   const rows = run.hosts.map((host) => {
-    const span = stageSpan(host.stages);
     const waits = host.waitsFor.map(reasonText).join(", ");
     return [
       clean(host.name),
       clean(host.cluster),
       host.outcome || clean(host.state) || hostKind(host),
       host.cordoned ? "cordoned" : "-",
-      span ? elapsed(span.from, span.to) : "-",
+      stageTime(host.stages) || "-",
       clean(host.reason) || waits,
     ];
   });

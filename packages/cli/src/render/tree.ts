@@ -1,3 +1,4 @@
+import { durationText } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { scopeText } from "../options/scope.ts";
 import { clean, clock, count, cut, elapsed, type Paint, pad, reasonText, width } from "./text.ts";
@@ -41,11 +42,10 @@ export function hostKind(host: operatorWire.HostView): Kind {
   return host.waitsFor.length > 0 ? "held" : "waiting";
 }
 
-/** First start and last end of a host's stages, in milliseconds since the epoch; undefined when nothing ran. */
-export function stageSpan(stages: readonly operatorWire.StageRecord[]): { from: number; to: number } | undefined {
-  const starts = stages.map((s) => Date.parse(s.startedAt)).filter((t) => t > 0);
-  const ends = stages.map((s) => Date.parse(s.endedAt)).filter((t) => t > 0);
-  return starts.length === 0 || ends.length === 0 ? undefined : { from: Math.min(...starts), to: Math.max(...ends) };
+/** How long a host's own stages took in all; waiting for its turn does not count. Empty when nothing ran. */
+export function stageTime(stages: readonly operatorWire.StageRecord[]): string {
+  const ran = stages.filter((stage) => stage.startedAt !== "" && stage.endedAt !== "");
+  return ran.length === 0 ? "" : durationText(ran.reduce((sum, stage) => sum + Number(stage.durationMs), 0));
 }
 
 /** What is said behind a host's name. */
@@ -57,8 +57,7 @@ function hostNote(
   const kind = hostKind(host);
   const { paint } = size;
   if (host.outcome !== "") {
-    const span = stageSpan(host.stages);
-    const parts = [span ? elapsed(span.from, span.to) : "", clean(host.reason)];
+    const parts = [stageTime(host.stages), clean(host.reason)];
     if (host.cordoned) parts.push(paint.yellow("still cordoned"));
     return parts.filter((part) => part !== "").join("  ");
   }
