@@ -198,7 +198,7 @@ describe("operator control", () => {
     expect((await pool.slipway("uncordon", "hv2")).status).toBe(0);
     expect((await pool.slipway("watch", run)).status).toBe(0);
     const audit = (await pool.slipway("audit", "--json")).stdout;
-    expect(audit).toMatch(/SetCordon/);
+    expect(audit).toMatch(/setCordon/);
     expect(audit).toMatch(/bad fan/);
   });
 });

@@ -27,7 +27,7 @@ function agentTls(host: string): TlsFiles {
     const line = new RegExp(`^slipway\\.tls\\.${name}\\s*=\\s*(.*)$`, "m").exec(
       readFileSync(join(pool.dir, "hosts", host, "agent.properties"), "utf8"),
     );
-    const fallback = { ca: "ca.pem", certificate: "certificate.pem", key: "key.pem" }[name] ?? name;
+    const fallback = { ca: "ca.pem", certificate: "agent.pem", key: "agent.key" }[name] ?? name;
     return readFileSync(line?.[1] ?? join(pool.dir, "hosts", host, "state/tls", fallback), "utf8");
   };
   return { ca: read("ca"), certificate: read("certificate"), key: read("key") };

@@ -46,15 +46,6 @@ export class RunsApi {
     const earlier = store.runs.runOfRequest(requestId);
     if (earlier !== undefined) return { run: earlier, plan: this.#planOf(earlier) };
     const plan = await this.#plan(request.scope, request.options);
-    const [blocker] = plan.blockers;
-    if (blocker && !plan.options.forced) {
-      const more = plan.blockers.length - 1;
-      throw new SlipwayError(
-        "refused",
-        `nothing was started: ${blocker.text}${more > 0 ? ` (and ${more} more ${more === 1 ? "blocker" : "blockers"}; see slipway plan)` : ""}`,
-        { fix: blocker.fix || "correct it, or leave the host out" },
-      );
-    }
     const { scope, options, hosts } = plan;
     const run = coordinator.start({ run: this.#newId(), scope, options, hosts, startedBy: who, requestId });
     return { run, plan: planView(plan) };

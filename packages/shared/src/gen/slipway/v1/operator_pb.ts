@@ -186,7 +186,7 @@ export type PlanView = Message<"slipway.v1.PlanView"> & {
   skipped: PlannedHost[];
 
   /**
-   * Why this plan could not be started; empty when it can.
+   * Why a run of this plan would fail in its checks, before anything is changed; empty when it can go.
    *
    * @generated from field: repeated slipway.v1.Reason blockers = 3;
    */
@@ -1785,8 +1785,8 @@ export const OperatorService: GenService<{
     output: typeof PlanResponseSchema;
   },
   /**
-   * StartRun plans and starts; refused when the plan has blockers and forced is not set, or when another run
-   * is active in one of the clusters.
+   * StartRun plans and starts; refused when another run is active in one of the clusters. A plan with blockers is started
+   * all the same: the run fails by name the hosts concerned before anything is changed, so that it has a report.
    *
    * @generated from rpc slipway.v1.OperatorService.StartRun
    */
