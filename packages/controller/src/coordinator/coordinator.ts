@@ -43,6 +43,7 @@ export class Coordinator {
   readonly #dirty = new Set<string>();
   readonly #cordons = new Cordons();
   readonly #desk: EffectDesk;
+  readonly #decide: typeof decide;
   readonly #listeners = new Set<(update: RunUpdate) => void>();
   #pending: LogEntry[] = [];
   #updates: RunUpdate[] = [];
@@ -52,8 +53,10 @@ export class Coordinator {
   #sweepDesk = false;
   #inTrouble = false;
 
-  constructor(ports: CoordinatorPorts) {
+  /** `decideNext` is the engine; simulations put a broken one in its place to see that it is caught. */
+  constructor(ports: CoordinatorPorts, decideNext: typeof decide = decide) {
     this.#ports = ports;
+    this.#decide = decideNext;
     this.#desk = new EffectDesk(ports, {
       gateAnswered: (ref, answer) => this.#gateAnswered(ref, answer),
       effectEnded: (ref, result, startedAtMs) => {
@@ -205,8 +208,16 @@ export class Coordinator {
 
   /** Decides, commits, acts. Returns false when the store had no room: nothing was acted on, and it is tried again. */
   flush(): boolean {
+    const [inputs, runs] = [this.#pending.length, new Map(this.#runs)];
     const effects = this.#decideAll();
-    if (!this.#commit()) return false;
+    if (!this.#commit()) {
+      // What came in is kept, what was decided is not: by the time there is room the world may be another one.
+      this.#pending.length = inputs;
+      this.#updates.length = inputs;
+      this.#runs.clear();
+      for (const [id, run] of runs) this.#runs.set(id, run);
+      return false;
+    }
     for (const effect of effects) this.#desk.perform(effect);
     if (this.#sweepDesk) this.#desk.sweep();
     this.#sweepDesk = false;
@@ -221,7 +232,7 @@ export class Coordinator {
       for (;;) {
         const run = this.#runs.get(id);
         if (!run) break;
-        const decision = decide(run, fleet, now);
+        const decision = this.#decide(run, fleet, now);
         if (decision.records.length > 0) {
           this.#append(id, decision.records);
           continue;

@@ -15,7 +15,7 @@ export interface FakeAgentOptions {
   readonly hooks?: readonly { stage: string; file: string; sha256: string; problem: string }[];
   /** How a step ends; undefined: not yet. Default ok. */
   readonly answer?: (start: agentWire.StartStep) => Report | undefined;
-  /** 0: none. Default 200. */
+  /** 0: none. Default 50. */
   readonly heartbeatMs?: number;
 }
 
@@ -53,7 +53,7 @@ export class FakeAgent {
     this.#stream.on("status", (status: { code: number; details: string }) => {
       this.status = status;
     });
-    const every = options.heartbeatMs ?? 200;
+    const every = options.heartbeatMs ?? 50;
     if (every > 0) this.#heartbeat = setInterval(() => this.send({ message: { case: "heartbeat", value: {} } }), every);
     this.send({
       message: {
