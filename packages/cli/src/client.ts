@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { SlipwayError } from "@slipway/shared";
 import {
   type CallBounds,
@@ -20,6 +21,16 @@ export type Watch = ReturnType<
 const CALL_MS = 10_000;
 /** Plan and StartRun look at every host of the scope. */
 const PLAN_MS = 30_000;
+
+/** A controller that is being restarted is back within seconds: for so long a refused connection is tried again ... */
+const PATIENCE_MS = 4_000;
+/** ... so often. */
+const PAUSE_MS = 200;
+
+/** Nobody listened, so the call was not made: repeating it is safe whatever it does. */
+function wasNotDelivered(error: SlipwayError): boolean {
+  return error.message.includes("ECONNREFUSED");
+}
 
 /** Calls to the first controller of the configuration that answers; all of them know the same. */
 export class OperatorClient {
@@ -58,19 +69,13 @@ export class OperatorClient {
     bounds: Partial<CallBounds> = {},
   ): Promise<Awaited<ReturnType<Rpc[K]>>> {
     const deadlineMs = bounds.deadlineMs ?? (method === "plan" || method === "startRun" ? PLAN_MS : CALL_MS);
-    const failures: SlipwayError[] = [];
-    for (let tried = 0; tried < this.config.controllers.length; tried++) {
-      const rpc = unaryClient(this.#open(), operatorWire.OperatorService);
-      const invoke = rpc[method] as (request: unknown, bounds: CallBounds) => Promise<unknown>;
-      try {
-        return (await invoke(request, { ...bounds, deadlineMs })) as Awaited<ReturnType<Rpc[K]>>;
-      } catch (thrown) {
-        const error = this.explain(SlipwayError.from(thrown), deadlineMs);
-        if (error.code !== "unreachable") throw error;
-        failures.push(error);
-        this.next();
-      }
+    const giveUpAt = performance.now() + PATIENCE_MS;
+    let failures = await this.#tryAll(method, request, { ...bounds, deadlineMs });
+    while (Array.isArray(failures) && failures.every(wasNotDelivered) && performance.now() < giveUpAt) {
+      await sleep(PAUSE_MS);
+      failures = await this.#tryAll(method, request, { ...bounds, deadlineMs });
     }
+    if (!Array.isArray(failures)) return failures.answer;
     const last = failures.at(-1);
     if (failures.length > 1)
       throw new SlipwayError(
@@ -82,6 +87,28 @@ export class OperatorClient {
         },
       );
     throw last ?? new SlipwayError("internal", "no controller is configured");
+  }
+
+  /** One try with each controller of the list: the answer, or why none of them could be reached. */
+  async #tryAll<K extends keyof Rpc>(
+    method: K,
+    request: Parameters<Rpc[K]>[0],
+    bounds: CallBounds,
+  ): Promise<{ answer: Awaited<ReturnType<Rpc[K]>> } | SlipwayError[]> {
+    const failures: SlipwayError[] = [];
+    for (let tried = 0; tried < this.config.controllers.length; tried++) {
+      const rpc = unaryClient(this.#open(), operatorWire.OperatorService);
+      const invoke = rpc[method] as (request: unknown, bounds: CallBounds) => Promise<unknown>;
+      try {
+        return { answer: (await invoke(request, bounds)) as Awaited<ReturnType<Rpc[K]>> };
+      } catch (thrown) {
+        const error = this.explain(SlipwayError.from(thrown), bounds.deadlineMs);
+        if (error.code !== "unreachable") throw error;
+        failures.push(error);
+        this.next();
+      }
+    }
+    return failures;
   }
 
   /** Opens the stream of a run's events on the current connection. */

@@ -1,6 +1,7 @@
 import { OperatorClient } from "./client.ts";
 import { loadConfig } from "./config.ts";
 import type { Io } from "./io.ts";
+import { quote } from "./options/run.ts";
 import { ansiPaint, type Paint, plainPaint } from "./render/text.ts";
 
 /** Options that every command takes, wherever they stand on the line. */
@@ -19,6 +20,8 @@ export class Context {
   readonly io: Io;
   readonly json: boolean;
   readonly paint: Paint;
+  /** How this command was called, for commands that it suggests: they must reach the same controller. */
+  readonly self: string;
   readonly #config: string | undefined;
   #client: OperatorClient | undefined;
 
@@ -29,6 +32,7 @@ export class Context {
     const coloured = io.isTerminal && flags.color !== false && !io.env["NO_COLOR"] && io.env["TERM"] !== "dumb";
     this.paint = coloured ? ansiPaint : plainPaint;
     this.#config = flags.config;
+    this.self = flags.config === undefined ? "slipway" : `slipway --config ${quote(flags.config)}`;
   }
 
   /** Reads the configuration on first use, so that `completion` and `dev` need none. */

@@ -121,7 +121,7 @@ async function plan(context: Context, flags: RunFlags): Promise<ExitStatus> {
   if (plan === undefined) throw new SlipwayError("internal", "the controller sent no plan");
   context.answer(
     () => toPlain(operatorWire.PlanViewSchema, plan),
-    () => renderPlan(plan, startCommand(scope, flags), context.paint),
+    () => renderPlan(plan, startCommand(scope, flags, context.self), context.paint),
   );
   return plan.blockers.length > 0 ? 1 : 0;
 }
@@ -143,7 +143,7 @@ async function start(context: Context, flags: RunFlags & { detach?: boolean }): 
   if (flags.detach) {
     context.answer(
       () => ({ run }),
-      () => [`run ${run} started; watch it with: slipway watch ${run}`],
+      () => [`run ${run} started; watch it with: ${context.self} watch ${run}`],
     );
     return 0;
   }
@@ -179,7 +179,7 @@ async function followToReport(context: Context, run: string, patientFromStart: b
 
 function detached(context: Context, run: string, sink: { close(): void }): ExitStatus {
   sink.close();
-  const text = `run ${run} goes on; watch it with: slipway watch ${run}; stop it with: slipway run abort ${run}`;
+  const text = `run ${run} goes on; watch it with: ${context.self} watch ${run}; stop it with: ${context.self} run abort ${run}`;
   if (context.json) context.object({ run, detached: true });
   context.io.err(`slipway: ${text}\n`);
   return 130;

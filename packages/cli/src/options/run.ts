@@ -129,13 +129,14 @@ export function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-function quote(word: string): string {
+/** A word as a shell takes it literally. */
+export function quote(word: string): string {
   return /^[A-Za-z0-9_.,:/@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** The command line that starts what was planned. */
-export function startCommand(scope: ScopeLists, flags: RunFlags): string {
-  const words = ["slipway", "start"];
+/** The command line that starts what was planned; `self` is how the command itself is called. */
+export function startCommand(scope: ScopeLists, flags: RunFlags, self = "slipway"): string {
+  const words = [self, "start"];
   for (const [kind, flag] of Object.entries(scopeFlags)) {
     const names = scope[kind as keyof ScopeLists];
     if (names.length > 0) words.push(flag, quote(names.join(",")));

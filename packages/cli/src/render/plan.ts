@@ -23,7 +23,13 @@ export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint
   if (plan.skipped.length > 0) {
     lines.push("", paint.bold("skipped"));
     lines.push(
-      ...table(plan.skipped.map((host) => [`  ${clean(host.host)}`, clean(host.cluster), reasonText(host.reason)])),
+      ...table(
+        plan.skipped.map((host) => [
+          `  ${clean(host.host)}`,
+          clean(host.cluster),
+          reasonText(host.reason).replace(`${clean(host.host)}: `, ""),
+        ]),
+      ),
     );
   }
   lines.push(...reasons("warnings", plan.warnings, paint.yellow, paint));

@@ -68,7 +68,7 @@ export function verdictText(stage: operatorWire.StageRecord): string {
   if (stage.exitCode !== undefined && stage.exitCode !== 0) parts.push(`exit status ${stage.exitCode}`);
   if (stage.signal !== "") parts.push(`signal ${stage.signal}`);
   if (stage.attempt > 1) parts.push(`attempt ${stage.attempt}`);
-  if (stage.endedAt !== "") parts.push(elapsed(1, 1 + Number(stage.durationMs)));
+  if (stage.endedAt !== "" && stage.verdict !== "no-hook") parts.push(elapsed(1, 1 + Number(stage.durationMs)));
   return `${parts.join(", ")}${stage.reason === "" ? "" : ` (${clean(stage.reason)})`}`;
 }
 

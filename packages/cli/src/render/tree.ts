@@ -44,7 +44,7 @@ export function hostKind(host: operatorWire.HostView): Kind {
 
 /** How long a host's own stages took in all; waiting for its turn does not count. Empty when nothing ran. */
 export function stageTime(stages: readonly operatorWire.StageRecord[]): string {
-  const ran = stages.filter((stage) => stage.startedAt !== "" && stage.endedAt !== "");
+  const ran = stages.filter((stage) => stage.verdict !== "no-hook" && stage.startedAt !== "" && stage.endedAt !== "");
   return ran.length === 0 ? "" : durationText(ran.reduce((sum, stage) => sum + Number(stage.durationMs), 0));
 }
 
