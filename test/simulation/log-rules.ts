@@ -1,0 +1,126 @@
+import { type HostRun, type Recorded, type Run, type StepName, stepInHand } from "@slipway/controller";
+
+/** Which step may follow which in one attempt at a host; written down apart from the engine, to be compared with it. */
+const follows: Record<StepName, readonly StepName[]> = {
+  inspect: ["PreFlight", "PreMaintenance"],
+  PreFlight: [],
+  PreMaintenance: ["gate"],
+  gate: ["cordon", "gate"],
+  cordon: ["drain", "restore"],
+  drain: ["Maintenance", "restore"],
+  Maintenance: ["reboot", "restore"],
+  reboot: ["Maintenance", "restore"],
+  restore: ["uncordon"],
+  uncordon: ["PostMaintenance"],
+  PostMaintenance: [],
+};
+
+/** Steps at which a host begins, or goes on after a retry or a settlement. */
+const begins: readonly StepName[] = ["inspect", "Maintenance", "reboot", "restore", "uncordon", "PostMaintenance"];
+
+const runFollows: Record<string, readonly string[]> = {
+  preflight: ["rolling", "stopping", "undoing", "ended"],
+  rolling: ["stopping", "undoing", "ended"],
+  stopping: ["undoing", "ended"],
+  undoing: ["ended"],
+  ended: ["preflight", "rolling"],
+};
+
+/** Rules that one event of a run's log must keep, given the run before and after it; the texts of those it breaks. */
+export function brokenRules(before: Run | undefined, after: Run, { event, seq }: Recorded): string[] {
+  if (before === undefined) return event.type === "run-started" && seq === 1 ? [] : ["a log begins with run-started"];
+  const broken: string[] = [];
+  const need = (holds: boolean, rule: string) => {
+    if (!holds) broken.push(rule);
+  };
+  need(seq === before.lastSeq + 1, "sequence numbers have no gaps");
+  if (before.state !== after.state)
+    need(
+      runFollows[before.state]?.includes(after.state) === true,
+      `a run never goes ${before.state} => ${after.state}`,
+    );
+  if (before.state === "ended")
+    need(
+      ["run-reopened", "step-accepted", "step-ended", "ledger-closed"].includes(event.type),
+      `${event.type} after the end`,
+    );
+  if (!("host" in event)) {
+    if (event.type === "run-ended") broken.push(...brokenAtEnd(after));
+    return broken;
+  }
+  const was = before.hosts.find((h) => h.name === event.host);
+  const is = after.hosts.find((h) => h.name === event.host);
+  if (was === undefined || is === undefined) return [`host ${event.host} is not in the run`];
+  switch (event.type) {
+    case "step-started":
+      broken.push(...brokenStart(before, was, event.step, event.attempt));
+      break;
+    case "step-accepted":
+    case "step-ended": {
+      const step = was.steps.find((s) => s.step === event.step && s.attempt === event.attempt);
+      need(step !== undefined, `${event.type} of a step that was never started`);
+      need(step?.result === undefined, `${event.step}: a second verdict`);
+      if (event.type === "step-accepted") need(step?.acceptedT === undefined, `${event.step}: accepted twice`);
+      break;
+    }
+    case "step-abandoned":
+      need(stepInHand(was)?.step === event.step, `${event.step} given up without being in hand`);
+      break;
+    case "host-ended":
+      need(was.outcome === undefined, "a second outcome");
+      need(stepInHand(was) === undefined, "ended with a step in hand");
+      need(!was.cordoned || event.outcome === "failed", `${event.outcome} with an open ledger entry`);
+      break;
+    case "ledger-opened":
+      need(!was.cordoned, "cordoned twice");
+      break;
+    case "host-command":
+      need(event.action !== "retry" || was.outcome === "failed", "retry of a host that has not failed");
+      break;
+  }
+  return broken;
+}
+
+function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): string[] {
+  const broken: string[] = [];
+  const need = (holds: boolean, rule: string) => {
+    if (!holds) broken.push(`${step}: ${rule}`);
+  };
+  need(stepInHand(host) === undefined, "another step is in hand");
+  need(host.outcome === undefined, "the host has ended");
+  need(attempt === host.steps.filter((s) => s.step === step).length + 1, `attempt ${attempt}`);
+  need(run.paused === undefined, "the run is paused");
+  const last = host.steps.slice(host.from).at(-1);
+  const undo = step === "restore" || step === "uncordon";
+  if (last === undefined) need(begins.includes(step), "nothing begins with it");
+  else if (step === "restore" && host.cordoned) need(last.step !== "uncordon", "after uncordon");
+  else if (!(step === "inspect" && last.step === "PreFlight"))
+    need(follows[last.step].includes(step), `after ${last.step}`);
+  const ok = last?.result?.verdict;
+  if (last !== undefined && !undo && last.step !== "gate")
+    need(last.abandoned === undefined && (ok === "ok" || ok === "no-hook"), `after ${last.step} that did not succeed`);
+  if (step === "cordon") need(ok === "ok" || last?.step !== "gate", "the gate has not agreed");
+  if (["cordon", "drain", "Maintenance", "reboot"].includes(step)) {
+    need(host.cordoned, "without an open ledger entry");
+    need(run.state === "rolling" || run.state === "stopping", `while the run is ${run.state}`);
+  }
+  if (undo) need(host.cordoned || host.resumeAt === step, "nothing to undo");
+  return broken;
+}
+
+function brokenAtEnd(run: Run): string[] {
+  const broken: string[] = [];
+  for (const host of run.hosts) {
+    if (host.outcome === undefined) broken.push(`${host.name} has no outcome at the end`);
+    if (stepInHand(host)) broken.push(`${host.name} has a step in hand at the end`);
+    if (host.outcome === "failed" && host.reason === "") broken.push(`${host.name} failed without a reason`);
+  }
+  for (const entry of run.ledger) {
+    const host = run.hosts.find((h) => h.name === entry.host);
+    if (entry.closedAt === undefined && host?.outcome !== "failed")
+      broken.push(`ledger entry ${entry.id} is open at the end and ${entry.host} is ${host?.outcome}`);
+    if (entry.closedAt === undefined && host?.outcome === "failed" && !host.reason.includes("cordoned"))
+      broken.push(`ledger entry ${entry.id} is open at the end and the outcome of ${entry.host} does not name it`);
+  }
+  return broken;
+}

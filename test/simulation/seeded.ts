@@ -1,0 +1,133 @@
+import type { Run, RunOptions } from "@slipway/controller";
+import { stepInHand } from "@slipway/controller";
+import { drawHosts, drawWeather, SeededChance, Trouble } from "./faults.ts";
+import { Random } from "./random.ts";
+import { type LogLine, type Variant, World } from "./world.ts";
+
+/** Faults go on for at most this long, in simulated milliseconds. */
+const TROUBLE_MS = 240_000;
+/** After the last fault the world must be quiet within this time: every deadline of every host, one after the other. */
+const QUIET_MS = 3_600_000;
+
+export interface SeedResult {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  /** Simulated time, and the durable events of all runs. */
+  readonly tookMs: number;
+  readonly events: number;
+  readonly outcomes: readonly string[];
+}
+
+function drawOptions(random: Random): Partial<RunOptions> {
+  const pingIntervalMs = random.pick([2_000, 5_000, 10_000]);
+  return {
+    forced: random.chance(0.5),
+    timeoutMs: random.pick([10_000, 20_000, 30_000]),
+    pingIntervalMs,
+    maintenanceWaitMs: random.pick([15_000, 60_000]),
+    maxOut: random.pick([1, 1, 1, 2, 3]),
+    onFailure: random.pick(["cordoned", "cordoned", "uncordon"] as const),
+    agentWaitMs: random.pick([10_000, 30_000, 60_000]),
+    rebootWaitMs: random.pick([30_000, 90_000]),
+    graceMs: random.pick([1_000, 5_000]),
+  };
+}
+
+/** One simulated life of a pool, wholly determined by its seed. */
+export function runSeed(seed: number, variant: Variant = {}, onLine?: (line: LogLine) => void): SeedResult {
+  const random = new Random(seed);
+  const weather = drawWeather(random);
+  const options = drawOptions(random);
+  const hosts = drawHosts(random, weather, options.timeoutMs ?? 10_000);
+  const chance = new SeededChance(random, weather);
+  const timing = {
+    agentTickMs: random.pick([1_000, 3_000, 5_000]),
+    controllerTickMs: random.pick([1_000, 2_000, 4_000]),
+    throughBytes: seed % 40 === 0,
+  };
+  const world = new World(hosts, chance, timing, variant);
+  world.onLine = onLine;
+  world.start();
+  const trouble = new Trouble(world, random, chance, weather);
+  const scope = random.chance(0.7)
+    ? { kind: "zones" as const, names: ["z1"] }
+    : { kind: "clusters" as const, names: [...new Set(hosts.map((h) => h.labels["cluster"] ?? ""))].slice(0, 2) };
+  const begin = () =>
+    world.after(1_000, () => {
+      if (world.disk.runs.size === 0 && !world.startRun("r1", scope, options)) begin();
+    });
+  begin();
+  trouble.begin();
+  const allEnded = () => world.disk.runs.size > 0 && [...world.disk.runs.values()].every((r) => r.state === "ended");
+  const lingerMs = random.chance(0.3) ? 60_000 : 2_000;
+  let endedAt = Infinity;
+  world.run(TROUBLE_MS, () => {
+    if (!allEnded()) endedAt = Infinity;
+    else if (endedAt === Infinity) endedAt = world.now;
+    return world.now - endedAt > lingerMs;
+  });
+  trouble.stop();
+  if (random.chance(0.7))
+    world.after(20_000, () => {
+      for (const host of world.disk.operatorCordons) world.controller.uncordon(host, "bob");
+      for (const run of world.disk.runs.values())
+        if (run.paused) world.command(run.spec.run, { kind: "resume", reason: "the end" });
+    });
+  const stoppedAt = world.now;
+  const quiet = () =>
+    world.now - stoppedAt > 30_000 && delivered(world) && [...world.disk.runs.values()].every((r) => isAtRest(r));
+  if (!world.run(stoppedAt + QUIET_MS, quiet) && world.violations.length === 0) {
+    const stuck = [...world.disk.runs.values()].filter((r) => !isAtRest(r)).map((r) => describeStuck(world, r));
+    const left = [...world.hosts.values()].flatMap((h) => h.undelivered());
+    world.violate(`stuck: ${[...stuck, ...left].join("; ")}`);
+  }
+  if (world.violations.length === 0) world.checker.final();
+  let events = 0;
+  for (const run of world.disk.runs.values()) events += run.lastSeq;
+  const outcomes = [...world.disk.runs.values()].map((r) => r.outcome ?? (r.paused ? "paused" : "held"));
+  return { seed, violations: world.violations, tookMs: world.now, events, outcomes };
+}
+
+/** Everything that agents have to tell has been told. */
+function delivered(world: World): boolean {
+  for (const host of world.hosts.values())
+    if (host.executor.running().length > 0 || host.journal.outbox(0, 1).length > 0) return false;
+  return true;
+}
+
+/** Ended, or waiting for an operator who has been told so. */
+function isAtRest(run: Run): boolean {
+  if (run.state === "ended") return true;
+  // Steps in hand come to their end, paused or not.
+  const busy = run.hosts.some((h) => {
+    const step = stepInHand(h);
+    return step !== undefined && step.step !== "gate";
+  });
+  if (run.paused) return !busy;
+  // A place that another cordoned host has taken stays taken until somebody frees it.
+  return run.held?.rule === "max-out" && !busy;
+}
+
+function describeStuck(world: World, run: Run): string {
+  const waits = world.controller.coordinator?.waits(run.spec.run).map((w) => w.reason.text) ?? [];
+  const hosts = run.hosts
+    .filter((h) => h.outcome === undefined)
+    .map((h) => `${h.name} ${stepInHand(h)?.step ?? "idle"}`);
+  return `run ${run.spec.run} is ${run.state}${run.held ? ` (${run.held.text})` : ""}: ${hosts.join(", ")}; waits: ${waits.join(", ")}`;
+}
+
+/** A line of a trace; stable, so that two runs of one seed can be compared byte by byte. */
+export function lineText({ at, kind, subject, text }: LogLine): string {
+  return `${(at / 1000).toFixed(3).padStart(10)} ${kind.padEnd(10)} ${subject}: ${text}`;
+}
+
+/** What to print about a seed that broke an invariant. */
+export function failureText(seed: number, variant: Variant = {}, tail = 60): string {
+  const lines: string[] = [];
+  const { violations } = runSeed(seed, variant, (line) => lines.push(lineText(line)));
+  return [
+    `seed ${seed} breaks: ${violations.join("; ") || "nothing when repeated"}`,
+    ...lines.slice(-tail),
+    `repeat: SLIPWAY_SEEDS=${seed}-${seed} npx vitest run --project simulation test/simulation/seeds-*.test.ts`,
+  ].join("\n");
+}
