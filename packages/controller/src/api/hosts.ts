@@ -24,7 +24,7 @@ export class HostsApi {
   }
 
   list(): { hosts: FleetHost[] } {
-    return { hosts: this.#ports.registry.entries().map((e) => this.#view(e.name)) };
+    return { hosts: this.#ports.registry.names().map((name) => this.#view(name)) };
   }
 
   get(request: operatorWire.GetHostRequest): { host: FleetHost } {
@@ -37,7 +37,7 @@ export class HostsApi {
     const { scope } = request;
     const whole = !scope || scope.hosts.length + scope.clusters.length + scope.pods.length + scope.zones.length === 0;
     const hosts = whole
-      ? registry.entries().map((e) => e.name)
+      ? registry.names()
       : planRun(
           registry.known((h) => coordinator.cordonHolders(h)),
           scopeOf(scope),

@@ -6,7 +6,6 @@ import type { Run } from "../domain/run.ts";
 import type { Command } from "../engine/commands.ts";
 import { describe } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
-import { reportOf } from "../engine/report.ts";
 import { optionsOf, type Plan, planRun, scopeOf } from "../planner/plan.ts";
 import type { ApiPorts } from "./deps.ts";
 import {
@@ -71,7 +70,7 @@ export class RunsApi {
 
   report(request: operatorWire.GetReportRequest): { report: ReportView; log: ReturnType<typeof lineView>[] } {
     const { run, lines } = foldLines(this.#log(request.run));
-    return { report: reportView(reportOf(run)), log: lines };
+    return { report: reportView(run), log: lines };
   }
 
   control(request: operatorWire.ControlRunRequest, who: string): { run: RunView } {

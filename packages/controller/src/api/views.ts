@@ -5,7 +5,7 @@ import type { Wait } from "../domain/fleet.ts";
 import { type HostRun, type Run, stepInHand } from "../domain/run.ts";
 import type { Reason, RunOptions, Scope } from "../domain/words.ts";
 import { hostState, type Line } from "../engine/describe.ts";
-import { type RunReport, type StageReport, stagesOf } from "../engine/report.ts";
+import { reportOf, type StageReport, stagesOf } from "../engine/report.ts";
 import type { FleetEntry } from "../fleet/registry.ts";
 import type { Plan } from "../planner/plan.ts";
 import type { AuditRecord } from "../store/audit.ts";
@@ -41,7 +41,7 @@ export function runView(run: Run, waits: readonly Wait[], detail: Detail): RunVi
     startedBy: run.spec.startedBy,
     options: optionsView(run.spec.options, detail !== "full"),
     scope: scopeView(run.spec.scope),
-    hosts: run.hosts.map((h) => hostView(h, waits, detail)),
+    hosts: run.hosts.map((h) => hostView(h, waits, detail, detail === "full" ? outputLimit(run) : 0)),
     lastSeq: BigInt(run.lastSeq),
   };
 }
@@ -59,7 +59,7 @@ function pauseReason(run: Run): Reason | undefined {
   };
 }
 
-function hostView(host: HostRun, waits: readonly Wait[], detail: Detail) {
+function hostView(host: HostRun, waits: readonly Wait[], detail: Detail, limit: number) {
   const inHand = stepInHand(host);
   return {
     name: host.name,
@@ -73,13 +73,31 @@ function hostView(host: HostRun, waits: readonly Wait[], detail: Detail) {
     step: inHand?.step ?? "",
     attempt: inHand?.attempt ?? 0,
     stepStartedAtMs: big(inHand?.startedAt),
-    stages: detail === "list" ? [] : stagesOf(host).map((s) => stageView(s, detail === "full")),
+    stages: detail === "list" ? [] : stagesOf(host).map((s) => stageView(s, limit)),
     waitsFor: waits.filter((w) => w.host === host.name).map((w) => reasonView(w.reason)),
   };
 }
 
-function stageView(stage: StageReport, withOutput: boolean) {
-  return { ...stage, durationMs: big(stage.durationMs), output: withOutput ? stage.output : "" };
+function stageView(stage: StageReport, limit: number) {
+  return { ...stage, durationMs: big(stage.durationMs), output: cut(stage.output, limit) };
+}
+
+/** Bound on all outputs of a view together, in characters: a message must stay below what clients receive. */
+const MAX_OUTPUT = 4_000_000;
+
+/** How much of each output fits when all of them go into one message, some of them twice. */
+function outputLimit(run: Run): number {
+  const outputs = run.hosts.flatMap((h) => h.steps.map((s) => (s.result?.output ?? "").length)).filter((n) => n > 0);
+  const total = outputs.reduce((a, b) => a + b, 0);
+  return 2 * total > MAX_OUTPUT ? Math.floor(MAX_OUTPUT / 2 / outputs.length) : Number.POSITIVE_INFINITY;
+}
+
+/** Head and tail, the cut marked. */
+function cut(output: string, limit: number): string {
+  if (limit === 0 || output.length <= limit) return limit === 0 ? "" : output;
+  const half = Math.floor(limit / 2);
+  const left = output.length - 2 * half;
+  return `${output.slice(0, half)}\n[... ${left} characters left out: all outputs of this run are too much for one message ...]\n${output.slice(output.length - half)}`;
 }
 
 /** `lean` leaves out a long payload: it is the same in every snapshot. */
@@ -171,23 +189,15 @@ export function lineView(seq: number, at: number, line: Line) {
   return { seq: BigInt(seq), atMs: big(at), subject: line.subject, text: line.text };
 }
 
-/** Bound on all outputs of a report together, in characters: a message must stay below what clients receive. */
-const MAX_REPORT_OUTPUT = 6_000_000;
-
-export function reportView(report: RunReport): ReportView {
-  const outputs = report.hosts.flatMap((h) => h.stages.map((s) => s.output.length));
-  for (const h of report.hostsupdated) outputs.push(h.output.length);
-  const total = outputs.reduce((a, b) => a + b, 0);
-  const each = total > MAX_REPORT_OUTPUT ? Math.floor(MAX_REPORT_OUTPUT / outputs.length) : Infinity;
+export function reportView(run: Run): ReportView {
+  const report = reportOf(run);
+  const limit = outputLimit(run);
   const { ledger, ...rest } = report;
   return {
     ...rest,
-    hostsupdated: report.hostsupdated.map((h) => ({ ...h, output: cut(h.output, each) })),
+    hostsupdated: report.hostsupdated.map((h) => ({ ...h, output: cut(h.output, limit) })),
     hostsskipped: report.hostsskipped.map((h) => ({ ...h })),
-    hosts: report.hosts.map((h) => ({
-      ...h,
-      stages: h.stages.map((s) => stageView({ ...s, output: cut(s.output, each) }, true)),
-    })),
+    hosts: report.hosts.map((h) => ({ ...h, stages: h.stages.map((s) => stageView(s, limit)) })),
     ledger: ledger.map((l) => ({
       id: l.id,
       run: report.run,
@@ -199,14 +209,6 @@ export function reportView(report: RunReport): ReportView {
       note: l.note,
     })),
   };
-}
-
-/** Head and tail, the cut marked. */
-function cut(output: string, limit: number): string {
-  if (output.length <= limit) return output;
-  const half = Math.floor(limit / 2);
-  const left = output.length - 2 * half;
-  return `${output.slice(0, half)}\n[... ${left} characters left out of this report; slipway show has them ...]\n${output.slice(output.length - half)}`;
 }
 
 export function fleetView(entry: FleetEntry, holders: readonly string[], run: string): FleetHost {

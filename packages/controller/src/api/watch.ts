@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ServerWritableStream } from "@grpc/grpc-js";
+import { toStatus } from "@slipway/shared/grpc";
 import type { operatorWire } from "@slipway/shared/wire";
 import type { Run } from "../domain/run.ts";
 import { describe } from "../engine/describe.ts";
@@ -71,7 +72,7 @@ class Watcher {
     }
     this.#call.on("drain", () => {
       this.#blocked = false;
-      this.#pump();
+      this.#safely(() => this.#pump());
     });
     for (const event of ["cancelled", "error", "close"]) this.#call.on(event, () => this.#close());
     this.#undo.push(
@@ -82,7 +83,7 @@ class Watcher {
         if (p.run === this.#id) this.#progress(p);
       }),
     );
-    const timer = setInterval(() => this.#lookAtWaits(), WAITS_MS);
+    const timer = setInterval(() => this.#safely(() => this.#lookAtWaits()), WAITS_MS);
     this.#undo.push(() => clearInterval(timer));
     const { run, lines } = foldLines(log);
     this.#run = run;
@@ -104,8 +105,18 @@ class Watcher {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#pump();
+      this.#safely(() => this.#pump());
     });
+  }
+
+  /** What goes wrong for one watcher ends this one, not the controller. */
+  #safely(work: () => void): void {
+    try {
+      work();
+    } catch (thrown) {
+      this.#ports.log.error({ run: this.#id, err: thrown }, "a watcher could not be served");
+      this.stop(toStatus(thrown));
+    }
   }
 
   /** Reads on in the log. */
@@ -131,7 +142,7 @@ class Watcher {
     this.#snapshot();
     this.#snapshotTimer = setTimeout(() => {
       this.#snapshotTimer = undefined;
-      if (this.#snapshotDue) this.#snapshotSoon();
+      if (this.#snapshotDue) this.#safely(() => this.#snapshotSoon());
     }, SNAPSHOT_MS);
   }
 

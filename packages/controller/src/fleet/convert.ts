@@ -73,9 +73,9 @@ export function resultFrom(report: agentWire.StepReport): StepResult | string {
     ...(report.exitCode === undefined ? {} : { exitCode: report.exitCode }),
     signal: report.signal,
     reason: report.reason,
-    startedAtMs: Number(report.startedAtMs),
-    endedAtMs: Number(report.endedAtMs),
-    durationMs: Number(report.durationMs),
+    startedAtMs: timeFrom(report.startedAtMs),
+    endedAtMs: timeFrom(report.endedAtMs),
+    durationMs: timeFrom(report.durationMs),
     output: report.output,
     requests: {
       rebootRequired: requests?.rebootRequired ?? false,
@@ -87,6 +87,11 @@ export function resultFrom(report: agentWire.StepReport): StepResult | string {
     bootIdBefore: report.bootIdBefore,
     bootIdAfter: report.bootIdAfter,
   };
+}
+
+/** A host's clock can say anything; what no calendar holds becomes 0, which is "not known". */
+function timeFrom(ms: bigint): number {
+  return ms < 0n || ms > 8_640_000_000_000_000n ? 0 : Number(ms);
 }
 
 /** What an inspection means for a run: is there a Maintenance hook, and what is wrong with the hooks. */

@@ -23,6 +23,8 @@ export interface FleetEntry {
   readonly cordon?: OperatorCordon;
 }
 
+type Entry = { -readonly [K in keyof FleetEntry]: FleetEntry[K] };
+
 /** How old the durable "last seen" of a connected host may get, in milliseconds. */
 const SEEN_SAVE_MS = 30_000;
 
@@ -33,7 +35,9 @@ const SEEN_SAVE_MS = 30_000;
 export class Registry implements Roster {
   readonly #memory: HostMemory;
   readonly #clock: Clock;
-  readonly #hosts = new Map<string, FleetEntry>();
+  readonly #hosts = new Map<string, Entry>();
+  /** Names in the order in which people count: of all hosts, and per cluster. */
+  readonly #names: string[] = [];
   readonly #clusters = new Map<string, string[]>();
   readonly #unsaved = new Set<string>();
   #savedSeenAt = 0;
@@ -41,14 +45,8 @@ export class Registry implements Roster {
   constructor(memory: HostMemory, clock: Clock) {
     this.#memory = memory;
     this.#clock = clock;
-    for (const record of memory.all())
-      this.#hosts.set(record.name, {
-        ...record,
-        connected: false,
-        sinceT: clock.engineMs(),
-        sinceMs: clock.wallMs(),
-      });
-    this.#index();
+    const since = { connected: false, sinceT: clock.engineMs(), sinceMs: clock.wallMs() };
+    for (const record of memory.all()) this.#put({ ...record, ...since });
   }
 
   host(name: string) {
@@ -91,7 +89,12 @@ export class Registry implements Roster {
 
   /** All hosts, in the order in which people count. */
   entries(): FleetEntry[] {
-    return [...this.#hosts.values()].sort((a, b) => naturalCompare(a.name, b.name));
+    return this.#names.map((name) => this.#hosts.get(name)).filter((e) => e !== undefined);
+  }
+
+  /** Names of all hosts, in the same order. */
+  names(): readonly string[] {
+    return this.#names;
   }
 
   /** The fleet as the planner wants it. */
@@ -114,32 +117,29 @@ export class Registry implements Roster {
     const since = before?.connected
       ? { sinceT: before.sinceT, sinceMs: before.sinceMs }
       : { sinceT: this.#clock.engineMs(), sinceMs: nowMs };
-    this.#set({
-      name,
-      facts,
-      connected: true,
-      ...since,
-      lastSeenMs: nowMs,
-      ...(before?.cordon ? { cordon: before.cordon } : {}),
-    });
-    if (!before || clusterOf(before.facts.labels) !== clusterOf(facts.labels)) this.#index();
+    const cordon = before?.cordon ? { cordon: before.cordon } : {};
+    this.#put({ name, facts, connected: true, ...since, lastSeenMs: nowMs, ...cordon });
+    this.#unsaved.add(name);
   }
 
   disconnected(name: string): void {
     const entry = this.#hosts.get(name);
     if (!entry?.connected) return;
-    this.#set({ ...entry, connected: false, sinceT: this.#clock.engineMs(), sinceMs: this.#clock.wallMs() });
+    this.#put({ ...entry, connected: false, sinceT: this.#clock.engineMs(), sinceMs: this.#clock.wallMs() });
+    this.#unsaved.add(name);
   }
 
   /** A sign of life. */
   seen(name: string): void {
     const entry = this.#hosts.get(name);
-    if (entry) this.#hosts.set(name, { ...entry, lastSeenMs: this.#clock.wallMs() });
+    if (entry) entry.lastSeenMs = this.#clock.wallMs();
   }
 
   hooks(name: string, hooks: Inventory): void {
     const entry = this.#hosts.get(name);
-    if (entry) this.#set({ ...entry, facts: { ...entry.facts, hooks } });
+    if (!entry) return;
+    entry.facts = { ...entry.facts, hooks };
+    this.#unsaved.add(name);
   }
 
   /** Durable when it returns. Errors: `out-of-space`. */
@@ -148,7 +148,7 @@ export class Registry implements Roster {
     // It may have connected a moment ago: there must be a row to write to.
     this.#memory.save([entry]);
     this.#memory.setCordon(name, cordon);
-    this.#hosts.set(name, cordon ? { ...entry, cordon } : entry);
+    this.#put(cordon ? { ...entry, cordon } : entry);
   }
 
   get hasUnsaved(): boolean {
@@ -169,18 +169,31 @@ export class Registry implements Roster {
     for (const entry of this.#hosts.values()) if (entry.connected) this.#unsaved.add(entry.name);
   }
 
-  #set(entry: FleetEntry): void {
+  /** Takes an entry in, new or changed, and keeps the orders. */
+  #put(entry: Entry): void {
+    const before = this.#hosts.get(entry.name);
     this.#hosts.set(entry.name, entry);
-    this.#unsaved.add(entry.name);
+    if (!before) insert(this.#names, entry.name);
+    const cluster = clusterOf(entry.facts.labels);
+    const earlier = before && clusterOf(before.facts.labels);
+    if (cluster === earlier) return;
+    const left = earlier === undefined ? undefined : this.#clusters.get(earlier);
+    if (left) left.splice(left.indexOf(entry.name), 1);
+    const members = this.#clusters.get(cluster) ?? [];
+    insert(members, entry.name);
+    this.#clusters.set(cluster, members);
   }
+}
 
-  #index(): void {
-    this.#clusters.clear();
-    for (const { name, facts } of this.entries()) {
-      const cluster = clusterOf(facts.labels);
-      this.#clusters.set(cluster, [...(this.#clusters.get(cluster) ?? []), name]);
-    }
+/** Inserts into a sorted list: thousands of agents come at once after a restart, and none may cost a sort. */
+function insert(sorted: string[], name: string): void {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (naturalCompare(sorted[middle] ?? "", name) < 0) low = middle + 1;
+    else high = middle;
   }
+  sorted.splice(low, 0, name);
 }
 
 /** "last seen 2026-01-02T03:04:05Z" or "never seen". */

@@ -50,11 +50,7 @@ export class Session {
 
   /** The report is durable; the acknowledgement goes out with the others of this turn. */
   ack(outboxId: bigint): void {
-    this.#acks.push(outboxId);
-  }
-
-  get hasAcks(): boolean {
-    return this.#acks.length > 0;
+    if (outboxId !== 0n) this.#acks.push(outboxId);
   }
 
   sendAcks(): void {

@@ -103,8 +103,10 @@ export class AgentSessions implements AgentLink {
           session = this.#open(call, identity, request);
         }
       } catch (thrown) {
-        if (!(thrown instanceof Refusal)) throw thrown;
-        refuse(thrown);
+        if (thrown instanceof Refusal) return refuse(thrown);
+        // No message of an agent may end the controller.
+        log.error({ who: identity?.name, err: thrown }, "a message of an agent could not be handled");
+        refuse(new Refusal(status.internal, "the controller could not handle a message; see its log"));
       }
     });
     call.on("error", (error) => end(error.message));
@@ -273,7 +275,8 @@ export class AgentSessions implements AgentLink {
       return;
     }
     if (key.run.startsWith(PING_PREFIX)) {
-      if (typeof result === "string") ack();
+      // That it was accepted says nothing new: its acknowledgement goes with that of the end.
+      if (typeof result === "string") session.ack(report.outboxId);
       else pings.ended(key.run, host, result.verdict, ack);
       return;
     }

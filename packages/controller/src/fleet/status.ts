@@ -5,6 +5,7 @@ export const status = {
   resourceExhausted: 8,
   failedPrecondition: 9,
   aborted: 10,
+  internal: 13,
   unavailable: 14,
 } as const;
 export type Status = (typeof status)[keyof typeof status];
