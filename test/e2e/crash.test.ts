@@ -13,7 +13,7 @@ function hooks(p: Pool, seconds: number): void {
 }
 
 /** Runs until `enough` kills have hit, each run checked: hooks ran exactly once, and every verdict is the true one. */
-async function survive(p: Pool, kill: () => boolean, enough: number): Promise<void> {
+async function survive(p: Pool, kill: () => boolean, enough: number, pauseMs: () => number): Promise<void> {
   let kills = 0;
   let runs = 0;
   while (kills < enough) {
@@ -26,9 +26,10 @@ async function survive(p: Pool, kill: () => boolean, enough: number): Promise<vo
     });
     while (!over && kills < enough) {
       if (kill()) kills++;
-      await sleep(100 + Math.random() * 400);
+      await sleep(pauseMs());
     }
-    await watching;
+    const watched = await watching;
+    if (!watched.stdout.includes("=> ended: ")) throw new Error(`watch ended early: ${watched.stderr}`);
     const report = await p.report(run);
     expect(report.hosts.map((h) => [h.name, h.outcome, h.reason.replace(/;.*/, "")])).toEqual(
       p.hosts.map((h) => (h === "hv2" ? [h, "failed", "Maintenance: exit status 5"] : [h, "updated", ""])),
@@ -45,6 +46,9 @@ async function survive(p: Pool, kill: () => boolean, enough: number): Promise<vo
   }
 }
 
+/** It is started again after a second and needs a part of one to be up: long enough to live a little, short enough to be hit anywhere. */
+const controllerPause = () => 1300 + Math.random() * 1500;
+
 const fleet = Object.fromEntries(
   ["hv1", "hv2", "hv3", "hv4"].map((name, i) => [name, { cluster: i < 2 ? "c1" : "c2", pod: "p1", zone: "z1" }]),
 );
@@ -53,13 +57,18 @@ test("agents are killed 50 times during stages: every hook runs exactly once, ev
   pool = await Pool.start(fleet);
   hooks(pool, 1.2);
   let turn = 0;
-  await survive(pool, () => pool?.kill(pool.hosts[turn++ % pool.hosts.length] ?? "") ?? false, 50);
+  await survive(
+    pool,
+    () => pool?.kill(pool.hosts[turn++ % pool.hosts.length] ?? "") ?? false,
+    50,
+    () => 100 + Math.random() * 400,
+  );
 });
 
 test("the controller is killed 50 times at random moments: the same", async () => {
   pool = await Pool.start(fleet);
   hooks(pool, 0.4);
-  await survive(pool, () => pool?.kill("controller") ?? false, 50);
+  await survive(pool, () => pool?.kill("controller") ?? false, 50, controllerPause);
 });
 
 test("agents and controller are killed together: the same", async () => {
@@ -73,5 +82,6 @@ test("agents and controller are killed together: the same", async () => {
       return hit;
     },
     30,
+    controllerPause,
   );
 });

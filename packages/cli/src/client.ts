@@ -27,9 +27,13 @@ const PATIENCE_MS = 4_000;
 /** ... so often. */
 const PAUSE_MS = 200;
 
-/** Nobody listened, so the call was not made: repeating it is safe whatever it does. */
-function wasNotDelivered(error: SlipwayError): boolean {
-  return error.message.includes("ECONNREFUSED");
+/**
+ * May the call be made again? A refused connection means that nothing was delivered. After a connection that broke in the
+ * middle only what may happen twice is repeated: reads, starts (they carry a request id) and commands that set a state.
+ */
+function mayRepeat(method: keyof Rpc, error: SlipwayError): boolean {
+  if (/certificate|SSL|TLS/i.test(error.message)) return false;
+  return error.message.includes("ECONNREFUSED") || method !== "controlHost";
 }
 
 /** Calls to the first controller of the configuration that answers; all of them know the same. */
@@ -71,7 +75,11 @@ export class OperatorClient {
     const deadlineMs = bounds.deadlineMs ?? (method === "plan" || method === "startRun" ? PLAN_MS : CALL_MS);
     const giveUpAt = performance.now() + PATIENCE_MS;
     let failures = await this.#tryAll(method, request, { ...bounds, deadlineMs });
-    while (Array.isArray(failures) && failures.every(wasNotDelivered) && performance.now() < giveUpAt) {
+    while (
+      Array.isArray(failures) &&
+      failures.every((error) => mayRepeat(method, error)) &&
+      performance.now() < giveUpAt
+    ) {
       await sleep(PAUSE_MS);
       failures = await this.#tryAll(method, request, { ...bounds, deadlineMs });
     }

@@ -15,8 +15,6 @@ export interface FollowSink {
 export interface FollowOptions {
   /** Ends the following; the run goes on. */
   readonly signal: AbortSignal;
-  /** A run just started exists for sure, so a silent controller is waited for; otherwise the first contact must work. */
-  readonly patientFromStart: boolean;
 }
 
 /** First and longest wait between two attempts to reach a controller again. */
@@ -28,7 +26,7 @@ const MAX_INTERNAL = 10;
 const LINGER_MS = 2000;
 
 /**
- * Follows a run to its end, across any death and return of the controller: the stream is opened again after the last
+ * Follows a run that is known to exist to its end, across any death and return of the controller: the stream is opened again after the last
  * line seen. Returns the last view; undefined when the signal ended it. Refusals (unknown run, no permission) throw.
  */
 export async function follow(
@@ -41,7 +39,6 @@ export async function follow(
   let lastSeq = 0n;
   let linesOfLast: string[] = [];
   let view: operatorWire.RunView | undefined;
-  let patient = options.patientFromStart;
   let wait = RETRY_MS;
   let internal = 0;
   let lost = false;
@@ -56,7 +53,6 @@ export async function follow(
     let problem: SlipwayError | undefined;
     try {
       for await (const { message } of stream as AsyncIterable<operatorWire.WatchRunResponse>) {
-        patient = true;
         wait = RETRY_MS;
         internal = 0;
         if (lost) sink.connection(undefined);
@@ -90,7 +86,7 @@ export async function follow(
     const transient =
       problem === undefined || ["unreachable", "timed-out"].includes(problem.code) || problem.code === "internal";
     if (problem?.code === "internal" && ++internal >= MAX_INTERNAL) throw problem;
-    if (problem !== undefined && (!transient || !patient)) throw client.explain(problem);
+    if (problem !== undefined && !transient) throw client.explain(problem);
     if (!lost) sink.connection(`controller ${client.address} is away; the run goes on, waiting for it to come back`);
     lost = true;
     client.next();

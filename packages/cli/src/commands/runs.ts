@@ -43,7 +43,7 @@ export function registerRuns(register: Register, program: Command): Command {
     ["slipway watch last", "slipway watch 4f2a > run.log"],
     async (context, [id]) => {
       const found = await context.client.resolveRun(id ?? "");
-      return followToReport(context, found, false);
+      return followToReport(context, found);
     },
   );
   const run = program
@@ -147,11 +147,11 @@ async function start(context: Context, flags: RunFlags & { detach?: boolean }): 
     );
     return 0;
   }
-  return followToReport(context, run, true);
+  return followToReport(context, run);
 }
 
 /** Follows a run, then prints its report; the exit status tells the outcome. */
-async function followToReport(context: Context, run: string, patientFromStart: boolean): Promise<ExitStatus> {
+async function followToReport(context: Context, run: string): Promise<ExitStatus> {
   const { io } = context;
   const stop = new AbortController();
   const detach = () => stop.abort();
@@ -160,7 +160,7 @@ async function followToReport(context: Context, run: string, patientFromStart: b
   const live = io.isTerminal && io.env["TERM"] !== "dumb";
   const sink = context.json ? quietSink(io) : live ? treeSink(io, context.paint) : lineSink(io);
   try {
-    const view = await follow(context.client, run, sink, { signal: stop.signal, patientFromStart });
+    const view = await follow(context.client, run, sink, { signal: stop.signal });
     if (view === undefined) return detached(context, run, sink);
     const { report } = await persistently(INSIST_MS, stop.signal, () => context.client.call("getReport", { run }));
     sink.close();
