@@ -3,14 +3,20 @@ import { operatorWire } from "@slipway/shared/wire";
 import type { Command } from "commander";
 import { toPlain } from "../json.ts";
 import { parseDuration } from "../options/duration.ts";
+import { declareScopeFlags } from "../options/run.ts";
+import { hasScope, parseScope } from "../options/scope.ts";
 import type { Register } from "../program.ts";
-import { renderAudit, renderHost, renderHosts, renderLedger, renderWhy } from "../render/tables.ts";
+import { renderAudit, renderHost, renderHosts, renderLedger, renderPings, renderWhy } from "../render/tables.ts";
 import { dateTime } from "../render/text.ts";
 import { limitOf } from "./runs.ts";
 
 export function registerFleet(register: Register, program: Command): void {
   program.commandsGroup("Hosts and records:");
-  const host = program.command("host").summary("list, show, why").description("Looks at hosts.").helpCommand(false);
+  const host = program
+    .command("host")
+    .summary("list, show, why, ping")
+    .description("Looks at hosts.")
+    .helpCommand(false);
   register(
     host.command("list").summary("list all hosts and their agents"),
     "Lists every host that ever enrolled: whether its agent is connected, cordons, hooks, the run it is in.",
@@ -37,6 +43,20 @@ export function registerFleet(register: Register, program: Command): void {
         () => renderHost(found, context.io.now(), context.paint),
       );
       return 0;
+    },
+  );
+  register(
+    declareScopeFlags(host.command("ping").summary("have hosts prove that they can work")),
+    "Has the agents of the scope (all hosts without one) journal a step that does nothing, and tells how long it took until " +
+      "its end was durable on both sides. Exit status 1 if a host does not answer.",
+    ["slipway host ping", "slipway host ping --cluster c1"],
+    async (context, _args, flags) => {
+      const { hosts } = await context.client.call("pingHosts", hasScope(flags) ? { scope: parseScope(flags) } : {});
+      context.answer(
+        () => ({ hosts: hosts.map((h) => toPlain(operatorWire.HostPingSchema, h)) }),
+        () => renderPings(hosts, context.paint),
+      );
+      return hosts.every((h) => h.ok) ? 0 : 1;
     },
   );
   for (const parent of [host, program])

@@ -38,7 +38,7 @@ describe("bash", () => {
     ],
     [
       ["host", ""],
-      ["list", "show", "why"],
+      ["list", "show", "ping", "why"],
     ],
     [["start", "--on-f"], ["--on-failure"]],
     [

@@ -47,8 +47,8 @@ function collect(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];
 }
 
-/** Declares scope and run options on `plan` and `start`, so that both take the same words. */
-export function declareRunFlags(command: Command): Command {
+/** Declares the four kinds of scope, so that every command takes the same words. */
+export function declareScopeFlags(command: Command): Command {
   for (const [one, many, what] of [
     ["host", "hosts", "hosts, in this order"],
     ["cluster", "clusters", "all hosts of these clusters"],
@@ -62,7 +62,12 @@ export function declareRunFlags(command: Command): Command {
     );
     command.addOption(new Option(`--${alias} <names>`).argParser(collect).hideHelp());
   }
-  return command
+  return command;
+}
+
+/** Declares scope and run options on `plan` and `start`. */
+export function declareRunFlags(command: Command): Command {
+  return declareScopeFlags(command)
     .option("--forced", "skip a failed host and go on; never ignores a check")
     .option("--timeout <duration>", "per stage and host (default 30m)")
     .option("--payload <text>", "words handed to every hook; quotes group, nothing is expanded")

@@ -15,6 +15,13 @@ export type ScopeLists = Record<ScopeKind, string[]>;
 /** What commander collected: each flag may be repeated and holds names separated by commas. */
 export type ScopeFlags = Partial<Record<ScopeKind | "host" | "cluster" | "pod" | "zone", string[]>>;
 
+/** Has the operator named a scope at all? */
+export function hasScope(flags: ScopeFlags): boolean {
+  return (["host", "hosts", "cluster", "clusters", "pod", "pods", "zone", "zones"] as const).some(
+    (f) => flags[f] !== undefined,
+  );
+}
+
 /** Exactly one kind with at least one name; the controller checks the names. */
 export function parseScope(flags: ScopeFlags): ScopeLists {
   const given: ScopeLists = {

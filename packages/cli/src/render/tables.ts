@@ -135,3 +135,16 @@ export function renderAudit(entries: readonly operatorWire.AuditEntry[], paint: 
   ]);
   return table([["WHEN", "WHO", "ROLE", "CALL", "RESULT", "WHAT"], ...rows], paint);
 }
+
+export function renderPings(pings: readonly operatorWire.HostPing[], paint: Paint): string[] {
+  if (pings.length === 0) return ["no host yet"];
+  const rows = [...pings]
+    .sort((a, b) => naturalCompare(a.host, b.host))
+    .map((p) => [
+      clean(p.host),
+      p.ok ? "ok" : "no answer",
+      p.ok ? `${p.milliseconds.toFixed(1)} ms` : "-",
+      clean(p.problem),
+    ]);
+  return table([["HOST", "PING", "TOOK", "PROBLEM"], ...rows], paint);
+}
