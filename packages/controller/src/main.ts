@@ -14,6 +14,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command("slipway-controller")
     .description("coordinates rolling maintenance over the agents of a fleet")
     .version(VERSION)
+    // Said below, in one line like every other error.
+    .configureOutput({ outputError: () => {} })
     .exitOverride();
   program
     .command("init")
@@ -66,9 +68,13 @@ export async function main(argv: readonly string[]): Promise<void> {
     await program.parseAsync([...argv]);
     process.exitCode = 0;
   } catch (thrown) {
-    // Commander has said it already; help and version are no errors.
-    if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 2;
-    else {
+    if (thrown instanceof CommanderError) {
+      // Help and version arrive here as well, with status 0.
+      if (thrown.exitCode === 0) return;
+      const text = thrown.message.replace(/^error: /, "").replace(/\s+/g, " ");
+      if (text !== "(outputHelp)") process.stderr.write(`slipway-controller: ${text}; see slipway-controller --help\n`);
+      process.exitCode = 2;
+    } else {
       const error = SlipwayError.from(thrown);
       process.stderr.write(`slipway-controller: ${error.message.replace(/\s*\n\s*/g, " ")}\n`);
       process.exitCode = error.exitStatus;
@@ -82,3 +88,6 @@ function given<Name extends string>(flags: Flags, ...names: Name[]): Partial<Rec
   for (const name of names) if (flags[name] !== undefined) out[name] = flags[name];
   return out;
 }
+
+// Started as a program, not imported by bin/.
+if (import.meta.main) await main(process.argv);

@@ -50,9 +50,13 @@ export async function makeOperator(options: OperatorOptions): Promise<string> {
   return file;
 }
 
-/** An address that listens everywhere is nothing to dial. */
+/** What to dial for an address that is listened on: one that listens everywhere is none. */
 function reachable(listen: string): string {
   const at = listen.lastIndexOf(":");
+  if (listen.endsWith(":0"))
+    throw new SlipwayError("bad-input", `listen ${listen}: the controller takes any free port`, {
+      fix: "give --address, or a fixed port in controller.yaml",
+    });
   const everywhere = ["0.0.0.0", "[::]", "*"].includes(listen.slice(0, at));
   return everywhere ? `${hostname()}${listen.slice(at)}` : listen;
 }

@@ -17,6 +17,11 @@ export async function runController(options: { dir: string; listen?: string; enr
       process.exit(1);
     });
   };
+  // Whatever is not foreseen ends the process: what is durable is whole, and the next start reads it.
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, `ended by a fault: ${error.message}`);
+    process.exit(1);
+  });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop(signal));
   const { listen, enrolListen } = controller;
   log.info({ listen, enrolListen }, "ready");

@@ -36,6 +36,9 @@ export interface SessionPorts {
 
 export type AgentCall = ServerDuplexStream<agentWire.SessionRequest, ToAgent>;
 
+/** How long a new stream may take to say who it is, in milliseconds. */
+const HELLO_MS = 10_000;
+
 /** Why a stream is ended by the controller. */
 class Refusal {
   readonly code: Status;
@@ -79,11 +82,13 @@ export class AgentSessions implements AgentLink {
     let session: Session | undefined;
     let over = false;
     const end = (why: string) => {
+      clearTimeout(mute);
       if (over) return;
       over = true;
       if (session) this.#gone(session, why);
     };
     const refuse = ({ code, details }: Refusal) => {
+      clearTimeout(mute);
       over = true;
       const who = identity?.name ?? "unknown";
       log.warn({ who, role: identity?.role, host: session?.host }, `session refused: ${details}`);
@@ -94,6 +99,10 @@ export class AgentSessions implements AgentLink {
         this.#gone(session, details);
       } else call.emit("error", { code, details });
     };
+    const mute = setTimeout(
+      () => refuse(new Refusal(status.invalidArgument, `no Hello within ${HELLO_MS} ms`)),
+      HELLO_MS,
+    );
     call.on("data", (request: agentWire.SessionRequest) => {
       if (over || session?.closed) return;
       try {
@@ -101,6 +110,7 @@ export class AgentSessions implements AgentLink {
         else {
           identity = this.#ports.identify(call);
           session = this.#open(call, identity, request);
+          clearTimeout(mute);
         }
       } catch (thrown) {
         if (thrown instanceof Refusal) return refuse(thrown);
