@@ -99,7 +99,7 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       const reason =
         event.type === "host-ended"
           ? event.reason
-          : event.type === "step-started" && event.attempt > 1
+          : event.type === "step-started" && event.step !== "inspect" && event.attempt > 1
             ? `attempt ${event.attempt}`
             : "";
       return [
