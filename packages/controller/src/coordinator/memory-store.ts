@@ -8,10 +8,15 @@ export class MemoryStore implements Store {
   #clock = 0;
 
   append(entries: readonly LogEntry[]): void {
+    // All or nothing, as the port says: check first.
+    const last = new Map<string, number>();
+    for (const { run, recorded } of entries) {
+      const before = last.get(run) ?? this.#logs.get(run)?.at(-1)?.seq ?? 0;
+      if (before + 1 !== recorded.seq) throw new Error(`run ${run}: event ${recorded.seq} after ${before}`);
+      last.set(run, recorded.seq);
+    }
     for (const { run, recorded } of entries) {
       const log = this.#logs.get(run) ?? [];
-      if ((log.at(-1)?.seq ?? 0) + 1 !== recorded.seq)
-        throw new Error(`run ${run}: event ${recorded.seq} after ${log.at(-1)?.seq ?? 0}`);
       log.push(recorded);
       this.#logs.set(run, log);
       if (recorded.event.type === "run-started") this.#requests.set(recorded.event.spec.requestId, run);

@@ -35,7 +35,7 @@ const MAX_DURATION_MS = 7 * 86_400_000;
 export const NO_CLUSTER = "default";
 
 export function clusterOf(labels: Readonly<Record<string, string>>): string {
-  return labels["cluster"] ?? NO_CLUSTER;
+  return labels["cluster"] || NO_CLUSTER;
 }
 
 /** The scope that a request means. Errors: `bad-input` unless exactly one kind is given. */
