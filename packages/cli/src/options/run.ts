@@ -14,6 +14,8 @@ export interface RunOptionValues {
   maintenanceWaitMs?: bigint;
   maxOut?: number;
   onFailure?: string;
+  op?: string;
+  reboot?: string;
   agentWaitMs?: bigint;
   rebootWaitMs?: bigint;
   graceMs?: bigint;
@@ -29,6 +31,8 @@ export interface RunFlags extends ScopeFlags {
   maintenanceWait?: string;
   maxOut?: string;
   onFailure?: string;
+  op?: string;
+  reboot?: string;
   agentWait?: string;
   rebootWait?: string;
   grace?: string;
@@ -81,6 +85,18 @@ export function declareRunFlags(command: Command): Command {
         "uncordon",
       ]),
     )
+    .addOption(
+      new Option("--op <work>", "the work: the Maintenance hook, or only a reboot (default hooks)").choices([
+        "hooks",
+        "reboot",
+      ]),
+    )
+    .addOption(
+      new Option(
+        "--reboot <when>",
+        "reboot a host if a hook asks, if the distribution wants it too, or always (default if-asked; with --op reboot always)",
+      ).choices(["if-asked", "if-required", "always"]),
+    )
     .option("--agent-wait <duration>", "how long an unreachable agent is waited for before the run pauses (default 5m)")
     .option("--reboot-wait <duration>", "how long a host may take to come back from a reboot (default 15m)")
     .option("--grace <duration>", "time between TERM and KILL of a hook at its deadline (default 5s)");
@@ -99,7 +115,7 @@ export function parseRunOptions(flags: RunFlags): RunOptionValues {
       throw wrongUse(`--max-out: "${flags.maxOut}" is no number of hosts`, "write a whole number from 1 on");
     values.maxOut = Number(flags.maxOut);
   }
-  if (flags.onFailure !== undefined) values.onFailure = flags.onFailure;
+  for (const name of ["onFailure", "op", "reboot"] as const) if (flags[name] !== undefined) values[name] = flags[name];
   const payload = readPayload(flags);
   if (payload !== undefined) {
     // The agent splits the same way; an open quote is better found before anything starts.
@@ -154,6 +170,8 @@ export function startCommand(scope: ScopeLists, flags: RunFlags, self = "slipway
   }
   if (values.maxOut !== undefined) words.push("--max-out", String(values.maxOut));
   if (values.onFailure !== undefined) words.push("--on-failure", values.onFailure);
+  if (values.op !== undefined) words.push("--op", values.op);
+  if (values.reboot !== undefined) words.push("--reboot", values.reboot);
   if (flags.payloadFile !== undefined) words.push("--payload-file", quote(flags.payloadFile));
   else if (flags.payload !== undefined) words.push("--payload", quote(flags.payload));
   return words.join(" ");

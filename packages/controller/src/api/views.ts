@@ -143,7 +143,7 @@ export function optionsFrom(wire: operatorWire.RunOptions | undefined): Partial<
     "maxOut",
   ] as const)
     if (Number(wire[name]) !== 0) out[name] = Number(wire[name]);
-  if (wire.onFailure !== "") out["onFailure"] = wire.onFailure;
+  for (const name of ["onFailure", "op", "reboot"] as const) if (wire[name] !== "") out[name] = wire[name];
   return out as Partial<Omit<RunOptions, "args">>;
 }
 

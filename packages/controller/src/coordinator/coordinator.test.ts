@@ -183,3 +183,31 @@ describe("a run", () => {
     expect(w.coordinator.cordonHolders("hv2")).toEqual([]);
   });
 });
+
+describe("reboots", () => {
+  const stepsOf = (w: ReturnType<typeof world>) =>
+    w.coordinator.run("r1")?.hosts.map((h) => [h.name, h.outcome, ...h.steps.map((s) => s.step)].join(" "));
+
+  test("are the work of a run with op reboot; if-required leaves out hosts that need none", () => {
+    const w = world(["hv1", "hv2"], (ref) =>
+      result(ref.host === "hv1" && ref.step === "inspect" ? { rebootWanted: "/run/reboot-required" } : {}),
+    );
+    w.start({ op: "reboot", reboot: "if-required" });
+    w.settle();
+    expect(stepsOf(w)).toEqual([
+      "hv1 updated inspect PreFlight inspect PreMaintenance gate cordon drain reboot restore uncordon PostMaintenance",
+      "hv2 skipped inspect PreFlight inspect",
+    ]);
+  });
+
+  test("follow a Maintenance after which the distribution wants one, only if the run says so", () => {
+    for (const reboot of ["if-asked", "if-required"] as const) {
+      const w = world(["hv1"], (ref) =>
+        result(ref.step === "Maintenance" ? { rebootWanted: "/run/reboot-required" } : {}),
+      );
+      w.start({ reboot });
+      w.settle();
+      expect(w.coordinator.run("r1")?.hosts[0]?.steps.some((s) => s.step === "reboot")).toBe(reboot === "if-required");
+    }
+  });
+});

@@ -43,6 +43,8 @@ export interface StepResult {
   readonly hooks?: { maintenance: boolean; problems: readonly string[] };
   readonly bootIdBefore: string;
   readonly bootIdAfter: string;
+  /** Why the distribution wants a reboot; empty or absent when it does not. From `inspect` and after Maintenance. */
+  readonly rebootWanted?: string;
 }
 
 /**

@@ -29,6 +29,13 @@ export interface RunOptions {
   readonly rebootWaitMs: number;
   /** Between TERM and KILL of a hook at its deadline. Default 5,000. */
   readonly graceMs: number;
+  /** What the work is: the Maintenance hook, or nothing but a reboot. Default hooks. */
+  readonly op: "hooks" | "reboot";
+  /**
+   * When a host is rebooted: if a hook asks; also if the distribution wants it (with op reboot: only then); always.
+   * Default if-asked, with op reboot always.
+   */
+  readonly reboot: "if-asked" | "if-required" | "always";
 }
 
 export const defaultOptions: RunOptions = {
@@ -36,6 +43,8 @@ export const defaultOptions: RunOptions = {
   payload: "",
   args: [],
   onFailure: "cordoned",
+  op: "hooks",
+  reboot: "if-asked",
   ...defaults,
 };
 

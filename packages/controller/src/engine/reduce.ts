@@ -106,7 +106,9 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         }));
       case "host-command":
         return onHost(current, e.host, (h) =>
-          e.action === "retry" ? retried(h) : { ...h, directed: { action: e.action, who: e.who, reason: e.reason } },
+          e.action === "retry"
+            ? retried(h, current.spec.options.op === "reboot" ? "reboot" : "Maintenance")
+            : { ...h, directed: { action: e.action, who: e.who, reason: e.reason } },
         );
     }
   }
@@ -132,10 +134,10 @@ function reset(host: HostRun): HostRun {
  * Where a retried host goes on: at the step that failed if the world is still as that step left it, otherwise at the
  * beginning of its turn, so that gate and cordon are passed again.
  */
-function retried(host: HostRun): HostRun {
+function retried(host: HostRun, work: "Maintenance" | "reboot"): HostRun {
   const last = host.steps.at(-1)?.step;
   if (host.cordoned) {
-    const again = last === "reboot" || last === "restore" || last === "uncordon" ? last : "Maintenance";
+    const again = last === "reboot" || last === "restore" || last === "uncordon" ? last : work;
     return { ...reset(host), resumeAt: again };
   }
   if (host.checked && last === "PostMaintenance") return { ...reset(host), resumeAt: last };

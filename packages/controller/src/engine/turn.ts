@@ -23,6 +23,7 @@ const MAX_REBOOTS = 2;
  *   preflight: inspect -> PreFlight -> (checked)
  *   turn:      inspect -> PreMaintenance -> gate -> cordon -> drain -> Maintenance [-> reboot [-> Maintenance]]
  *              -> restore -> uncordon -> PostMaintenance -> updated
+ *              (a run whose work is a reboot has it in the place of Maintenance)
  *
  * Only called when no step is in hand. The first step that failed in the current attempt is the cause of the end; steps
  * after it put back what was changed.
@@ -66,9 +67,7 @@ function afterInTurn(run: Run, host: HostRun, walk: readonly StepRecord[], last:
   if (last === undefined) return step(host.resumeAt ?? "inspect");
   switch (last.step) {
     case "inspect":
-      return last.result?.hooks?.maintenance === false
-        ? end("skipped", "no-maintenance-hook", "there is no Maintenance hook on the host")
-        : step("PreMaintenance");
+      return withoutWork(run, last) ?? step("PreMaintenance");
     case "PreMaintenance":
       return avoided(last) ?? step("gate");
     case "gate":
@@ -76,9 +75,9 @@ function afterInTurn(run: Run, host: HostRun, walk: readonly StepRecord[], last:
     case "cordon":
       return step("drain");
     case "drain":
-      return step("Maintenance");
+      return step(run.spec.options.op === "reboot" ? "reboot" : "Maintenance");
     case "Maintenance":
-      return rebootAsked(walk) ? step("reboot") : step("restore");
+      return rebootDue(run, walk) ? step("reboot") : step("restore");
     case "reboot": {
       const maintenance = walk.findLast((s) => s.step === "Maintenance");
       const rerun =
@@ -96,9 +95,29 @@ function afterInTurn(run: Run, host: HostRun, walk: readonly StepRecord[], last:
   }
 }
 
-/** Has a stage since the last reboot asked for one? PreMaintenance's wish is met after Maintenance, when the host is out. */
-function rebootAsked(walk: readonly StepRecord[]): boolean {
+/** Why a host has nothing to be done on it. */
+function withoutWork(run: Run, inspect: StepRecord): Next | undefined {
+  const { op, reboot } = run.spec.options;
+  if (op === "hooks")
+    return inspect.result?.hooks?.maintenance === false
+      ? end("skipped", "no-maintenance-hook", "there is no Maintenance hook on the host")
+      : undefined;
+  return reboot === "if-required" && !inspect.result?.rebootWanted
+    ? end("skipped", "no-reboot-required", "the host does not need a reboot")
+    : undefined;
+}
+
+/**
+ * Is a reboot due after Maintenance? Because a stage since the last one asked for it (PreMaintenance's wish is met here, when
+ * the host is out), because the distribution wants it, or because every host is to be rebooted.
+ */
+function rebootDue(run: Run, walk: readonly StepRecord[]): boolean {
+  const { reboot } = run.spec.options;
   const since = walk.slice(walk.findLastIndex((s) => s.step === "reboot") + 1);
+  const first = since.length === walk.length;
+  if (reboot === "always" && first) return true;
+  if (reboot === "if-required" && first && since.some((s) => s.step === "Maintenance" && s.result?.rebootWanted))
+    return true;
   return (
     since.some((s) => s.result?.requests.rebootRequired === true) &&
     walk.filter((s) => s.step === "reboot").length < MAX_REBOOTS
@@ -148,8 +167,10 @@ function aborted(run: Run, host: HostRun, walk: readonly StepRecord[]): Next {
   if (undo) return undo;
   if (host.cordoned) return stays(last, by);
   if (!host.began) return end("untouched", "aborted", by);
-  const maintained = walk.findLast((s) => s.step === "Maintenance");
-  if (maintained === undefined) return end("skipped", "aborted", `${by} before Maintenance`);
+  const work = run.spec.options.op === "reboot" ? "reboot" : "Maintenance";
+  const maintained = walk.findLast((s) => s.step === work);
+  if (maintained === undefined)
+    return end("skipped", "aborted", `${by} before ${work === "reboot" ? "the reboot" : work}`);
   const failure = failureOf(maintained);
   if (failure) return end("failed", failure.code, `${failure.reason}; ${by}`);
   const post = walk.findLast((s) => s.step === "PostMaintenance");

@@ -18,7 +18,12 @@ function host(name: string, labels: Record<string, string> = {}, over: Partial<K
   };
 }
 
-const none = { hosts: [], clusters: [], pods: [], zones: [] };
+const none: Record<"hosts" | "clusters" | "pods" | "zones", string[]> = {
+  hosts: [],
+  clusters: [],
+  pods: [],
+  zones: [],
+};
 const fleet = [
   host("hv10", { cluster: "c2", pod: "p1", zone: "z1" }),
   host("hv2", { cluster: "c1", pod: "p1", zone: "z1" }),
@@ -142,5 +147,19 @@ describe("what stands against a plan", () => {
         expect.stringMatching(/^h3 is cordoned already \(by an operator\)/),
       ]),
     );
+  });
+});
+
+describe("a run whose work is a reboot", () => {
+  test("needs no Maintenance hook, and reboots always unless told to look first", () => {
+    const options = optionsOf({ op: "reboot" });
+    expect(options.reboot).toBe("always");
+    const plan = planRun([host("h", {}, { hooks: [] })], scopeOf({ ...none, hosts: ["h"] }), options);
+    expect([plan.skipped, plan.steps["h"]]).toEqual([
+      [],
+      ["inspect", "gate", "cordon", "drain", "reboot", "restore", "uncordon"],
+    ]);
+    expect(optionsOf({ op: "reboot", reboot: "if-required" }).reboot).toBe("if-required");
+    expect(() => optionsOf({ op: "reboot", reboot: "if-asked" })).toThrow(/means nothing when the reboot is the work/);
   });
 });

@@ -63,15 +63,23 @@ export function scopeOf(given: {
  * ping interval (equal is allowed, as its guide says).
  */
 export function optionsOf(given: Partial<Omit<RunOptions, "args">>): RunOptions {
-  const options: RunOptions = { ...defaultOptions, ...given, args: splitPayload(given.payload ?? "") };
+  const options: RunOptions = {
+    ...defaultOptions,
+    ...(given.op === "reboot" ? { reboot: "always" } : {}),
+    ...given,
+    args: splitPayload(given.payload ?? ""),
+  };
   for (const [name, value] of Object.entries(options))
     if (typeof value === "number" && (!Number.isSafeInteger(value) || value < 1 || value > MAX_DURATION_MS))
       throw new SlipwayError("bad-input", `${name}: ${value} is out of range`, {
         fix: "give at least 1 and, for durations, at most 7 days",
       });
-  if (options.onFailure !== "cordoned" && options.onFailure !== "uncordon")
-    throw new SlipwayError("bad-input", `on-failure: "${String(options.onFailure)}" is not known`, {
-      fix: "choose cordoned or uncordon",
+  oneOf("on-failure", options.onFailure, ["cordoned", "uncordon"]);
+  oneOf("op", options.op, ["hooks", "reboot"]);
+  oneOf("reboot", options.reboot, ["if-asked", "if-required", "always"]);
+  if (options.op === "reboot" && given.reboot === "if-asked")
+    throw new SlipwayError("bad-input", "reboot: if-asked means nothing when the reboot is the work", {
+      fix: "choose always or if-required",
     });
   if (options.timeoutMs < options.pingIntervalMs)
     throw new SlipwayError(
@@ -80,6 +88,11 @@ export function optionsOf(given: Partial<Omit<RunOptions, "args">>): RunOptions 
       { fix: "it must be greater or equal; raise --timeout or lower --ping-interval" },
     );
   return options;
+}
+
+function oneOf(name: string, value: string, allowed: readonly string[]): void {
+  if (!allowed.includes(value))
+    throw new SlipwayError("bad-input", `${name}: "${value}" is not known`, { fix: `choose ${allowed.join(" or ")}` });
 }
 
 /** Computes what a run would do; the same function makes the run, so `plan` and `start` cannot differ. */
@@ -125,7 +138,7 @@ export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunO
         text: `${host.name}: ${hook.stage} hook: ${hook.problem}`,
         fix: "",
       });
-    if (host.connected && host.hooksProblem === "" && !has("Maintenance")) {
+    if (options.op === "hooks" && host.connected && host.hooksProblem === "" && !has("Maintenance")) {
       skipped.push({
         rule: "no-maintenance-hook",
         subject: host.name,
@@ -142,22 +155,23 @@ export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunO
           ? "it stays cordoned after the run; slipway uncordon puts it back"
           : "",
       });
-    steps[host.name] = stepsOf(has);
+    steps[host.name] = stepsOf(has, options);
   }
   warnings.push(...differingHooks(chosen));
   return { scope, options, hosts, steps, skipped, blockers, warnings };
 }
 
-function stepsOf(has: (stage: string) => boolean): StepName[] {
+function stepsOf(has: (stage: string) => boolean, options: RunOptions): StepName[] {
   const always: StepName[] = has("PreFlight") ? ["inspect", "PreFlight"] : ["inspect"];
-  if (!has("Maintenance")) return always;
+  if (options.op === "hooks" && !has("Maintenance")) return always;
   return [
     ...always,
     ...(has("PreMaintenance") ? (["PreMaintenance"] as const) : []),
     "gate",
     "cordon",
     "drain",
-    "Maintenance",
+    ...(options.op === "hooks" ? (["Maintenance"] as const) : []),
+    ...(options.reboot === "always" ? (["reboot"] as const) : []),
     "restore",
     "uncordon",
     ...(has("PostMaintenance") ? (["PostMaintenance"] as const) : []),
