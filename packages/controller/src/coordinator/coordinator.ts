@@ -51,6 +51,7 @@ export class Coordinator {
   /** Engine time of each active run's next deadline. */
   readonly #wakeAt = new Map<string, number>();
   #sweepDesk = false;
+  #deciding = false;
   #inTrouble = false;
 
   /** `decideNext` is the engine; simulations put a broken one in its place to see that it is caught. */
@@ -209,7 +210,9 @@ export class Coordinator {
   /** Decides, commits, acts. Returns false when the store had no room: nothing was acted on, and it is tried again. */
   flush(): boolean {
     const [inputs, runs] = [this.#pending.length, new Map(this.#runs)];
+    this.#deciding = true;
     const effects = this.#decideAll();
+    this.#deciding = false;
     if (!this.#commit()) {
       // What came in is kept, what was decided is not: by the time there is room the world may be another one.
       this.#pending.length = inputs;
@@ -322,14 +325,16 @@ export class Coordinator {
       this.#runs.set(id, after);
       this.#pending.push({ run: id, recorded });
       this.#updates.push({ run: after, recorded, lines: describe(before, after, recorded) });
-      if (event.type === "host-ended" && event.outcome === "updated") this.#settleEarlier(event.host, id);
+      if (event.type === "host-ended" && event.outcome === "updated" && isBack(after, event.host))
+        this.#settleEarlier(event.host, id);
     }
     this.#touch(id);
   }
 
   #touch(id: string): void {
     this.#dirty.add(id);
-    this.#ports.work?.();
+    // What a flush touches itself it also decides; on a full disk it would call for the next one for ever.
+    if (!this.#deciding) this.#ports.work?.();
   }
 
   /** A host that has been through a whole maintenance is in service again, whatever an earlier run had left behind. */
@@ -415,6 +420,11 @@ export class Coordinator {
           .filter((f) => f.cordonedBy.length > 0),
     };
   }
+}
+
+/** Has this run itself put the host back into service? One that was marked as done in its waiting never left. */
+function isBack(run: Run, host: string): boolean {
+  return hostOf(run, host)?.steps.some((s) => s.step === "uncordon" && s.result?.verdict === "ok") === true;
 }
 
 function bare(ref: EffectRef): { host: string; step: StepName; attempt: number } {

@@ -74,10 +74,9 @@ function hostCommand(run: Run, command: Command & { host: string }, who: string)
       `${host.name} has ${inHand.step} in hand`,
       `wait for its end, or abort the run: slipway run abort --now ${id}`,
     );
+  const reopened: RunEvent = { ...event, action: "retry", reason: `for ${action}` };
   if (host.outcome === "failed")
-    return run.state === "ended"
-      ? [{ type: "run-reopened", who }, { ...event, action: "retry" }, event]
-      : [{ ...event, action: "retry" }, event];
+    return run.state === "ended" ? [{ type: "run-reopened", who }, reopened, event] : [reopened, event];
   return [event];
 }
 

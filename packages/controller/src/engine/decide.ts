@@ -30,8 +30,12 @@ export const GATE_FRESH_MS = 30_000;
 export function decide(run: Run, fleet: FleetView, now: number): Decision {
   if (run.state === "ended") return { records: [], effects: [], waits: [] };
   const d = new Draft(run, fleet, now);
-  d.hosts();
-  d.hold();
+  // A run that has to stop does so before any further host begins.
+  d.stop();
+  if (d.records.length === 0) {
+    d.hosts();
+    d.hold();
+  }
   // Records come first: effects are those of the state in which nothing is left to record.
   if (d.records.length === 0) d.runState();
   return {
@@ -82,7 +86,8 @@ class Draft {
       case "preflight":
         return !host.checked;
       case "rolling":
-        return host.wave === wave;
+        // A host whose turn has begun goes on, also when one of an earlier wave is retried.
+        return host.wave === wave || host.steps.length > host.from;
       case "stopping":
         return host.began;
       case "undoing":
@@ -127,9 +132,10 @@ class Draft {
   #gateStillHolds(host: HostRun): boolean {
     const gate = host.steps.at(-1);
     if (gate?.step !== "gate" || gate.endedT === undefined) return true;
-    const { maxOut } = this.#run.spec.options;
-    const fits = budgetDenial(host, outTogether(this.#run, host, this.#fleet), maxOut) === undefined;
-    return fits && this.#now - gate.endedT <= GATE_FRESH_MS;
+    const out = outTogether(this.#run, host, this.#fleet);
+    const denial = budgetDenial(host, out, this.#run.spec.options.maxOut);
+    if (denial) this.#unknown ??= denial;
+    return denial === undefined && this.#now - gate.endedT <= GATE_FRESH_MS;
   }
 
   /** A paused run starts nothing. A held one still brings back what is out, but takes nothing more out. */
@@ -236,9 +242,11 @@ class Draft {
           : s.acceptedT + patience;
     const limit = Math.min(overdue, silentSince === undefined ? Infinity : silentSince + patience);
     if (!this.#expired(limit)) return;
+    const away = `the agent is not connected (${fact?.lastSeen ?? "never seen"})`;
+    const isTaken = s.acceptedT !== undefined;
     const text = connected
-      ? `${s.step} on ${s.host}: the agent is connected but ${s.acceptedT === undefined ? "has not taken the step" : "has not told its end"}`
-      : `${s.step} on ${s.host}: its verdict is not known, the agent is not connected (${fact?.lastSeen ?? "never seen"})`;
+      ? `${s.step} on ${s.host}: the agent is connected but has not ${isTaken ? "told its end" : "taken the step"}`
+      : `${s.step} on ${s.host}: ${isTaken ? "its verdict is not known" : "it is not confirmed"}, ${away}`;
     const harmless = s.step === "inspect" || s.step === "PreFlight";
     if (harmless || options.forced || host.directed || this.#run.abort) {
       this.#abandon(s, harmless ? "unreachable" : "unknown-verdict", text);
@@ -261,6 +269,20 @@ class Draft {
     else if (!unknown && held) this.records.push({ type: "run-released", reason: `${held.subject}: settled` });
   }
 
+  /** An abort, or without `forced` the first failure, ends the roll: hosts in hand are finished, no other begins. */
+  stop(): void {
+    const { state, hosts, spec, abort } = this.#run;
+    if (abort && state !== "undoing") {
+      this.records.push({ type: "run-state", to: "undoing", reason: `aborted by ${abort.who}` });
+      return;
+    }
+    const failed = hosts.filter((h) => h.outcome === "failed").map((h) => h.name);
+    const isOver = hosts.every((h) => h.outcome !== undefined);
+    if (state !== "rolling" || spec.options.forced || failed.length === 0 || isOver) return;
+    const reason = `${failed.join(", ")} failed and the run is not forced`;
+    this.records.push({ type: "run-state", to: "stopping", reason });
+  }
+
   /** Moves of the run as a whole, once no host has anything to record. */
   runState(): void {
     const run = this.#run;
@@ -268,15 +290,12 @@ class Draft {
     const failed = run.hosts.filter((h) => h.outcome === "failed");
     const stop = failed.length > 0 && !run.spec.options.forced;
     const to = (state: Run["state"], reason: string) => this.records.push({ type: "run-state", to: state, reason });
-    if (run.abort && run.state !== "undoing") return void to("undoing", `aborted by ${run.abort.who}`);
     if (open.length === 0) return void this.records.push({ type: "run-ended", ...outcomeOf(run) });
     if (run.state === "preflight" && open.every((h) => h.checked)) {
       if (stop) to("stopping", `${failed.map((h) => h.name).join(", ")} failed before anything was changed`);
       else if (!run.paused) to("rolling", `${open.length} ${open.length === 1 ? "host is" : "hosts are"} ready`);
       return;
     }
-    if (run.state === "rolling" && stop)
-      return void to("stopping", `${failed.map((h) => h.name).join(", ")} failed and the run is not forced`);
     if (run.state === "stopping" && !open.some((h) => h.began)) {
       const reason = `the run stopped because ${failed.map((h) => h.name).join(", ")} failed`;
       for (const h of open)

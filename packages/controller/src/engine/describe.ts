@@ -68,7 +68,10 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       const words = [
         r.verdict,
         r.exitCode !== undefined && r.exitCode !== 0 ? `exit ${r.exitCode}` : "",
-        steps[event.step].by === "agent" && event.step !== "inspect" && r.verdict !== "no-hook"
+        steps[event.step].by === "agent" &&
+        event.step !== "inspect" &&
+        r.verdict !== "no-hook" &&
+        r.verdict !== "interrupted"
           ? durationText(r.durationMs)
           : "",
         r.verdict === "ok" || r.verdict === "no-hook" ? "" : r.reason,

@@ -168,11 +168,13 @@ function aborted(run: Run, host: HostRun, walk: readonly StepRecord[]): Next {
   if (host.cordoned) return stays(last, by);
   if (!host.began) return end("untouched", "aborted", by);
   const work = run.spec.options.op === "reboot" ? "reboot" : "Maintenance";
-  const maintained = walk.findLast((s) => s.step === work);
-  if (maintained === undefined)
+  if (!walk.some((s) => s.step === work))
     return end("skipped", "aborted", `${by} before ${work === "reboot" ? "the reboot" : work}`);
-  const failure = failureOf(maintained);
-  if (failure) return end("failed", failure.code, `${failure.reason}; ${by}`);
+  const failed = walk.findLast((s) => (s.step === "Maintenance" || s.step === "reboot") && failureOf(s));
+  const failure = failed && failureOf(failed);
+  // The reason of a cancelled hook is the abort itself.
+  const cut = failed?.result?.verdict === "cancelled" ? `${failed.step}: ended before it was done` : failure?.reason;
+  if (failure) return end("failed", failure.code, `${cut}; ${by}`);
   const post = walk.findLast((s) => s.step === "PostMaintenance");
   const postFailure = post && failureOf(post);
   if (postFailure) return end("failed", postFailure.code, postFailure.reason);
