@@ -75,6 +75,17 @@ describe.each<[string, () => Journal]>([
     expect(ids(journal)).toEqual([[1, "accepted", "r1/hv1/Maintenance/1"]]);
   });
 
+  it("stores a row that has ended already, and announces its end only", () => {
+    const journal = make();
+    const ended: StepRow = { ...row(1), state: "ended", result: result("done") };
+    expect(journal.accept(ended)).toEqual({ row: ended, isNew: true });
+    expect(journal.accept(row(1))).toEqual({ row: ended, isNew: false });
+    expect(journal.get(key(1))).toEqual(ended);
+    expect(journal.open()).toEqual([]);
+    expect(ids(journal)).toEqual([[1, "ended", "r1/hv1/noop/1"]]);
+    expect(journal.ack([1])).toEqual([key(1)]);
+  });
+
   it("ends a row once; the first result wins", () => {
     const journal = make();
     journal.end(key(1), result("unknown key"));
@@ -183,6 +194,24 @@ describe("the SQLite journal", () => {
     const journal = sqlite();
     // The setting belongs to the connection, so it is looked at from inside.
     expect(journal.settings()).toEqual({ journalMode: "wal", synchronous: 2 });
+  });
+
+  it("does not wait for the disk where a power cut may undo, and does again afterwards", () => {
+    const journal = sqlite();
+    journal.accept(row(1));
+    const synchronous = () => journal.settings().synchronous;
+    expect(journal.batch(synchronous)).toBe(2);
+    expect(journal.batch(() => [synchronous(), journal.ack([1])], true)).toEqual([1, []]);
+    expect(synchronous()).toBe(2);
+    expect(() =>
+      journal.batch(() => {
+        throw new Error("no");
+      }, true),
+    ).toThrow("no");
+    expect(synchronous()).toBe(2);
+    journal.close();
+    opened.pop();
+    expect(ids(sqlite())).toEqual([]);
   });
 
   it("opens what version 1 wrote", () => {

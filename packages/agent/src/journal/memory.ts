@@ -27,8 +27,9 @@ export class MemoryJournal implements Journal {
       const stored = this.#rows.get(id);
       if (stored !== undefined) return { row: stored, isNew: false };
       this.#put(id, row);
-      this.#announce(id, "accepted");
+      this.#announce(id, row.state);
       this.#writes.push("accept");
+      if (row.state === "ended") this.#writes.push("end");
       return { row, isNew: true };
     });
   }

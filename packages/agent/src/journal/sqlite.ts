@@ -95,15 +95,20 @@ class OpenJournal implements SqliteJournal {
       const id = keyText(row.key);
       const added = this.#sql.insertStep.run(
         id,
+        row.state,
         row.bootId,
         row.acceptedAtMs,
         JSON.stringify(row.spec),
         row.hook === undefined ? null : JSON.stringify(row.hook),
+        row.result === undefined ? null : JSON.stringify(row.result),
       );
-      if (added.changes === 1) this.#sql.insertOutbox.run(added.lastInsertRowid, "accepted");
+      if (added.changes === 1) {
+        this.#sql.insertOutbox.run(added.lastInsertRowid, row.state);
+        return { row, isNew: true };
+      }
       const stored = this.get(row.key);
       if (stored === undefined) throw new Error(`${id}: vanished`);
-      return { row: stored, isNew: added.changes === 1 };
+      return { row: stored, isNew: false };
     });
   }
 
@@ -146,9 +151,16 @@ class OpenJournal implements SqliteJournal {
     });
   }
 
-  batch<T>(change: () => T): T {
+  batch<T>(change: () => T, isForgettable = false): T {
     if (this.#db.inTransaction) throw new Error("journal: transactions do not nest");
-    return this.#transaction(change);
+    if (!isForgettable) return this.#transaction(change);
+    // Written, but not waited for. The next FULL commit syncs the whole log, so nothing later can survive without it.
+    this.#db.pragma("synchronous = NORMAL");
+    try {
+      return this.#transaction(change);
+    } finally {
+      this.#db.pragma("synchronous = FULL");
+    }
   }
 
   prune(keep: number): number {
@@ -187,7 +199,7 @@ class OpenJournal implements SqliteJournal {
 function prepare(db: Database.Database) {
   return {
     insertStep: db.prepare(
-      `insert into step (key, state, boot_id, accepted_at_ms, spec, hook) values (?, 'accepted', ?, ?, ?, ?)
+      `insert into step (key, state, boot_id, accepted_at_ms, spec, hook, result) values (?, ?, ?, ?, ?, ?, ?)
        on conflict (key) do nothing`,
     ),
     endStep: db.prepare(

@@ -108,6 +108,14 @@ describe("starting a step", () => {
     expect(world.reboots).toBe(0);
   });
 
+  it("reports a step that does nothing once, when it has ended", () => {
+    const world = new World();
+    const agent = new Process(world).connect().start(key("noop"), { kind: "noop" });
+    expect(agent.reports).toMatchObject([{ outboxId: 1, state: "ended", result: { verdict: "ok" } }]);
+    agent.start(key("noop"), { kind: "noop" });
+    expect(agent.reports.slice(1)).toMatchObject([{ outboxId: 0, state: "ended", result: { verdict: "ok" } }]);
+  });
+
   it("takes a burst in one transaction", () => {
     const world = new World();
     const agent = new Process(world).connect();
@@ -265,7 +273,7 @@ describe("recovering", () => {
 describe("the outbox", () => {
   it("is sent again after a reconnect, and after ten silent seconds, until acknowledged", () => {
     const world = new World();
-    const agent = new Process(world).connect().start(key("noop"), { kind: "noop" });
+    const agent = new Process(world).connect().start(key("inspect"), { kind: "inspect" });
     const outboxIds = () => agent.reports.map((r) => r.outboxId);
     expect(outboxIds()).toEqual([1, 2]);
     agent.core.disconnected();
@@ -285,7 +293,7 @@ describe("the outbox", () => {
   });
   it("goes out in windows", () => {
     const world = new World();
-    for (let n = 1; n <= 100; n++) new Process(world).connect().start(key("noop", n), { kind: "noop" });
+    for (let n = 1; n <= 100; n++) new Process(world).connect().start(key("inspect", n), { kind: "inspect" });
     const agent = new Process(world).connect();
     expect(agent.reports).toHaveLength(128);
     agent.ackAll();

@@ -112,10 +112,15 @@ export class AgentCore {
   /** Messages that arrived together are journalled together; their effects follow once all of them are durable. */
   received(input: Incoming | readonly Incoming[]): void {
     const messages: readonly Incoming[] = Array.isArray(input) ? input : [input as Incoming];
+    // An acknowledgement that a power cut undoes only has its report sent once more; it is not worth waiting for the disk.
+    const isForgettable = messages.every((message) => message.type === "ack");
     if (messages.length > 1) {
       let effects: Effect[] | undefined;
       try {
-        effects = this.#ports.journal.batch(() => messages.flatMap((message) => this.#handle(message)));
+        effects = this.#ports.journal.batch(
+          () => messages.flatMap((message) => this.#handle(message)),
+          isForgettable,
+        );
       } catch {
         // Nothing was changed. One by one, those that need no room (acknowledgements, questions) still get through.
       }
@@ -127,7 +132,7 @@ export class AgentCore {
     }
     for (const message of messages) {
       this.#guard("key" in message ? message.key : undefined, () => {
-        const effects = this.#ports.journal.batch(() => this.#handle(message));
+        const effects = this.#ports.journal.batch(() => this.#handle(message), isForgettable);
         for (const effect of effects) this.#guard(undefined, effect);
       });
     }
@@ -222,8 +227,12 @@ export class AgentCore {
     if (busy !== undefined && isExclusive(spec))
       return endAtOnce(base, "failed", `refused: ${keyText(busy.key)} is still in hand on this host`);
     switch (spec.kind) {
-      case "noop":
-        return endAtOnce(base, "ok", "");
+      case "noop": {
+        // One durable row and one report: there is nothing to tell between its beginning and its end.
+        const result = instantResult(base, "ok", "", base.bootId, base.acceptedAtMs);
+        journal.accept({ ...base, state: "ended", result });
+        return [() => this.#wrote()];
+      }
       case "inspect":
         return endAtOnce(base, "ok", "", { hooks: hooks.inventory() });
       case "reboot":

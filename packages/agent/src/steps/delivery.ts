@@ -45,13 +45,14 @@ export class Delivery {
       for (const id of this.#inFlight.keys()) if (id >= oldest) this.#inFlight.delete(id);
     }
     while (this.#inFlight.size < WINDOW) {
-      const entries = this.#journal.outbox(this.#cursor, WINDOW - this.#inFlight.size);
-      if (entries.length === 0) return;
+      const room = WINDOW - this.#inFlight.size;
+      const entries = this.#journal.outbox(this.#cursor, room);
       for (const entry of entries) {
         this.#cursor = entry.id;
         this.#inFlight.set(entry.id, nowMs);
         this.#send({ type: "report", report: entryReport(entry) });
       }
+      if (entries.length < room) return;
     }
   }
 }

@@ -7,8 +7,8 @@ import type { HookInventory, HookRequests, OutboxEntry, StepResult, StepRow } fr
  */
 export interface Journal {
   /**
-   * Stores a new row and its `accepted` outbox entry; for a known key changes nothing and returns the stored row.
-   * `isNew` tells the two apart.
+   * Stores a new row and an outbox entry for its state; for a known key changes nothing and returns the stored row.
+   * `isNew` tells the two apart. A row may come ended, with its result: then its acceptance is not told apart.
    */
   accept(row: StepRow): { readonly row: StepRow; readonly isNew: boolean };
   /** Ends an open row and adds its `ended` outbox entry; the first result wins, later calls change nothing. */
@@ -22,8 +22,11 @@ export interface Journal {
   outbox(afterId: number, limit: number): readonly OutboxEntry[];
   /** Drops entries; returns the keys whose end is thereby acknowledged. Unknown ids are ignored. */
   ack(ids: readonly number[]): readonly StepKey[];
-  /** Several changes in one transaction: all or none. Does not nest. */
-  batch<T>(change: () => T): T;
+  /**
+   * Several changes in one transaction: all or none. Does not nest. With `isForgettable`, a power cut (no other end of the
+   * process) may undo it until the next durable change.
+   */
+  batch<T>(change: () => T, isForgettable?: boolean): T;
   /** Drops the oldest ended and acknowledged rows, except the newest `keep`; returns how many went. */
   prune(keep: number): number;
 }
