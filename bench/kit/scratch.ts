@@ -34,11 +34,12 @@ export class Scratch {
     return this.#keep(fork(module, args, { serialization: "advanced", ...options }));
   }
 
-  /** Ends a process and waits until it is gone. */
-  async stop(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+  /** Ends a process and waits until it is gone; a forked one by closing its channel, unless a signal is given. */
+  async stop(child: ChildProcess, signal?: NodeJS.Signals): Promise<void> {
     if (!isOver(child)) {
       const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-      child.kill(signal);
+      if (signal === undefined && child.connected) child.disconnect();
+      else child.kill(signal);
       const timer = setTimeout(() => child.kill("SIGKILL"), LEAVE_MS);
       await gone;
       clearTimeout(timer);

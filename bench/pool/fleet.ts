@@ -154,8 +154,8 @@ function fleet(
     round: () => timed(round),
     async stop() {
       client.close();
-      await Promise.all(workers.map((worker) => scratch.stop(worker, "SIGKILL")));
-      await scratch.stop(server, "SIGKILL");
+      await Promise.all(workers.map((worker) => scratch.stop(worker)));
+      await scratch.stop(server);
     },
   };
 }
