@@ -3,6 +3,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import { SlipwayError } from "@slipway/shared";
 import { createLogger } from "@slipway/shared/log";
+import { createNotifier } from "@slipway/shared/notifier";
 import type { Settings } from "../config/settings.ts";
 import { DirectExecutor } from "../executors/direct/direct.ts";
 import { HooksDirectory } from "../hooks/directory.ts";
@@ -14,6 +15,7 @@ import { Session } from "../session/session.ts";
 import { AgentCore } from "../steps/core.ts";
 import type { Machine } from "../steps/ports.ts";
 import { VERSION } from "../version.ts";
+import { Reporter } from "./report.ts";
 
 /** How often everything in hand is looked at; ends of hooks are noticed at once without it. */
 const TICK_MS = 250;
@@ -26,9 +28,15 @@ export async function runAgent(settings: Settings): Promise<void> {
     throw new SlipwayError("bad-input", "slipway.controllers is not set", {
       fix: "set it to host:port in agent.properties",
     });
+  const notifier = createNotifier();
   const journal = openJournal(settings.stateDir);
   try {
-    await enrolIfNeeded(settings, log);
+    await enrolIfNeeded(settings, log, (reason) => {
+      // An attempt was made, which is what a start waits for; the next ones are this agent's work until then.
+      notifier.ready();
+      notifier.status(`waiting for enrolment: ${reason}`);
+      notifier.watchdog();
+    });
     const tls = readCertificate(settings.tls, settings.host);
     if (!settings.serviceExecutorDisabled) log("info", "executor: direct (this version has no service executor yet)");
     let core: AgentCore | undefined;
@@ -62,11 +70,28 @@ export async function runAgent(settings: Settings): Promise<void> {
     if (problem !== "") log("warn", `hooks: ${problem}`);
     core.recover();
     const tuning = { keepaliveMs: settings.keepaliveMs, keepaliveTimeoutMs: settings.keepaliveTimeoutMs };
-    const session = new Session({ controllers: settings.controllers, tls, tuning, core, log });
+    const reporter = new Reporter({
+      notifier,
+      inHand: () => journal.open(),
+      hooks: () => hooks.inventory(),
+      trouble: () => core.trouble,
+    });
+    const session = new Session({
+      controllers: settings.controllers,
+      tls,
+      tuning,
+      core,
+      log,
+      linked: (link) => reporter.linked(link),
+    });
     session.start();
-    const ticker = setInterval(() => core.tick(), TICK_MS);
+    const ticker = setInterval(() => {
+      core.tick();
+      reporter.ticked();
+    }, TICK_MS);
     const name = await signalled();
     log("info", `agent: stopping (${name}); steps in hand go on`);
+    notifier.stopping();
     clearInterval(ticker);
     await session.stop();
     executor.close();

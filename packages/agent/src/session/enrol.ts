@@ -13,10 +13,15 @@ import { backoffMs } from "./backoff.ts";
 const DEADLINE_MS = 10_000;
 
 /**
- * Gets this host its certificate with the one-time token, if it has none yet. An unreachable controller is waited for.
+ * Gets this host its certificate with the one-time token, if it has none yet. An unreachable controller is waited for;
+ * `waiting` hears of each attempt that reached nobody.
  * Errors: `bad-input` when token or settings are missing or malformed, `not-allowed` when the token is refused.
  */
-export async function enrolIfNeeded(settings: Settings, log: Log): Promise<void> {
+export async function enrolIfNeeded(
+  settings: Settings,
+  log: Log,
+  waiting: (reason: string) => void = () => {},
+): Promise<void> {
   const { tls, enrol, tokenFile, host } = settings;
   if (existsSync(tls.certificate)) {
     // Left over when the last start was cut off right after the certificate was stored.
@@ -55,6 +60,7 @@ export async function enrolIfNeeded(settings: Settings, log: Log): Promise<void>
       if (error.code !== "unreachable" && error.code !== "timed-out") throw error;
       if (error.message !== last) log("warn", `enrolment: waiting (${error.message})`);
       last = error.message;
+      waiting(error.message);
       await sleep(backoffMs(attempt, Math.random()));
     }
   }

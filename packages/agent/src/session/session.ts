@@ -11,6 +11,11 @@ import { fromWire, toWire } from "./convert.ts";
 const WELCOME_DEADLINE_MS = 10_000;
 const GOODBYE_MS = 500;
 
+/** Where the session is, for people. */
+export type Link =
+  | { readonly state: "connected"; readonly controller: string }
+  | { readonly state: "disconnected"; readonly controller: string; readonly reason: string };
+
 export interface SessionOptions {
   /** Tried in turn. */
   readonly controllers: readonly string[];
@@ -18,6 +23,8 @@ export interface SessionOptions {
   readonly tuning: ChannelTuning;
   readonly core: AgentCore;
   readonly log: Log;
+  /** Called after every attempt to connect, and when a connection ends. */
+  readonly linked?: (link: Link) => void;
 }
 
 /**
@@ -39,7 +46,7 @@ export class Session {
   }
 
   start(): void {
-    const { controllers, log } = this.#options;
+    const { controllers, log, linked } = this.#options;
     const address = controllers[this.#next % controllers.length];
     if (address === undefined || this.#isStopping) return;
     const subject = `controller ${address}`;
@@ -50,10 +57,12 @@ export class Session {
         this.#attempt = 0;
         this.#lastFailure = "";
         log("info", `${subject}: connecting => connected (${name})`);
+        linked?.({ state: "connected", controller: address });
       },
       ended: (reason) => {
         this.#current = undefined;
         if (this.#isStopping) return;
+        linked?.({ state: "disconnected", controller: address, reason });
         // Each change of state once, not every attempt: an outage of a night is one line, not thousands.
         if (wasWelcomed) log("warn", `${subject}: connected => disconnected (${reason})`);
         else if (this.#lastFailure !== `${subject} ${reason}`)
