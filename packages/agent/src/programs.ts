@@ -4,5 +4,5 @@ import { fileURLToPath } from "node:url";
 // that are processes of their own keep their places below it.
 const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
 
-/** The direct executor's runner. Usage: node RUNNER STEP-DIRECTORY. */
+/** The program that runs a hook; its arguments are in runner/main.ts. */
 export const RUNNER = fileURLToPath(new URL(`runner/main.${extension}`, import.meta.url));
