@@ -31,7 +31,7 @@ export function decide(run: Run, fleet: FleetView, now: number): Decision {
   if (run.state === "ended") return { records: [], effects: [], waits: [] };
   const d = new Draft(run, fleet, now);
   // A run that has to stop does so before any further host begins.
-  d.stop();
+  d.course();
   if (d.records.length === 0) {
     d.hosts();
     d.hold();
@@ -266,11 +266,15 @@ class Draft {
     const unknown = this.#run.abort ? undefined : this.#unknown;
     if (unknown && (held?.rule !== unknown.rule || held.subject !== unknown.subject))
       this.records.push({ type: "run-held", reason: unknown });
-    else if (!unknown && held) this.records.push({ type: "run-released", reason: `${held.subject}: settled` });
+    else if (!unknown && held)
+      this.records.push({
+        type: "run-released",
+        reason: this.#run.abort ? "to be undone" : `${held.subject}: settled`,
+      });
   }
 
   /** An abort, or without `forced` the first failure, ends the roll: hosts in hand are finished, no other begins. */
-  stop(): void {
+  course(): void {
     const { state, hosts, spec, abort } = this.#run;
     if (abort && state !== "undoing") {
       this.records.push({ type: "run-state", to: "undoing", reason: `aborted by ${abort.who}` });
@@ -278,6 +282,10 @@ class Draft {
     }
     const failed = hosts.filter((h) => h.outcome === "failed").map((h) => h.name);
     const isOver = hosts.every((h) => h.outcome !== undefined);
+    if (state === "stopping" && failed.length === 0 && !isOver) {
+      this.records.push({ type: "run-state", to: "rolling", reason: "what had failed is tried again" });
+      return;
+    }
     if (state !== "rolling" || spec.options.forced || failed.length === 0 || isOver) return;
     const reason = `${failed.join(", ")} failed and the run is not forced`;
     this.records.push({ type: "run-state", to: "stopping", reason });

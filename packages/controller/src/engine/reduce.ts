@@ -36,7 +36,10 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
       case "run-started":
         return current;
       case "run-state":
-        return { ...current, state: e.to };
+        // A run that stopped and goes on after all has a turn for those whom it had left untouched.
+        return current.state === "stopping" && e.to === "rolling"
+          ? { ...current, state: e.to, hosts: current.hosts.map((h) => (h.outcome === "untouched" ? reset(h) : h)) }
+          : { ...current, state: e.to };
       case "run-ended": {
         const { held: _h, paused: _p, ...rest } = current;
         return { ...rest, state: "ended", outcome: e.outcome, details: e.details, endedAt: at };
