@@ -10,7 +10,7 @@ import {
   type RunOptions,
   type Scope,
 } from "@slipway/controller";
-import { PROTOCOL_VERSION } from "@slipway/shared";
+import { PROTOCOL_VERSION, SlipwayError } from "@slipway/shared";
 import type { agentWire } from "@slipway/shared/wire";
 import { Crash } from "./host.ts";
 import type { Session } from "./network.ts";
@@ -128,11 +128,13 @@ export class SimController {
   uncordon(host: string, who: string): void {
     const world = this.#world;
     world.platform.perform(host, "uncordon", () => {
-      world.disk.operatorCordons.delete(host);
-      this.use((c) => {
+      const settled = this.use((c) => {
         c.settle(host, `uncordoned by ${who}`);
-        c.worldChanged();
+        return true;
       });
+      if (!settled) throw new SlipwayError("unreachable", "the controller died");
+      world.disk.operatorCordons.delete(host);
+      this.use((c) => c.worldChanged());
     });
   }
 

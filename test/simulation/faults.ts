@@ -64,6 +64,9 @@ export class SeededChance implements Chance {
     if (r < 0.26) return { copies: 1, delayMs: this.#random.int(1, 15_000) };
     return { copies: 1, delayMs: 0 };
   }
+  agentGoesFirst(): boolean {
+    return this.#random.chance(0.5);
+  }
   hintLost(): boolean {
     return this.#goesWrong(0.3);
   }

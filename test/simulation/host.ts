@@ -75,7 +75,8 @@ export class SimHost {
   neverReturns = false;
   #bootedAt = 0;
   #rebooting = false;
-  #committed = false;
+  /** What the present call has made durable. */
+  #committed = "";
   #incarnations = 0;
   readonly #executions = new Map<Stage, number>();
 
@@ -87,7 +88,7 @@ export class SimHost {
       if (this.diskFull && writes.some((w) => w !== "ack" && w !== "prune"))
         throw new SlipwayError("out-of-space", "no space left on device");
       this.#crashPoint("before", writes.join("+"));
-      this.#committed = true;
+      this.#committed = writes.join("+");
     });
     this.executor = new SimExecutor({
       now: () => world.now,
@@ -176,6 +177,9 @@ export class SimHost {
     if (!this.up) return;
     this.up = false;
     this.#rebooting = false;
+    // On the way down hooks and agent are ended in no particular order.
+    const agentFirst = this.world.chance.agentGoesFirst();
+    if (agentFirst) this.#bury(graceful);
     this.executor.cutOff();
     this.#bury(graceful);
     if (this.neverReturns) return;
@@ -235,25 +239,25 @@ export class SimHost {
     const executor = variant.executor?.(this.executor, this) ?? this.executor;
     let nested = false;
     /** Between two durable writes the process may die. */
-    const durably = <T>(what: string, write: () => T): T => {
+    const durably = <T>(write: () => T): T => {
       alive();
       if (nested) return write();
-      this.#committed = false;
+      this.#committed = "";
       const value = write();
-      if (this.#committed) this.#crashPoint("after", what);
+      if (this.#committed !== "") this.#crashPoint("after", this.#committed);
       return value;
     };
     const journal: Journal = {
-      accept: (row) => durably("accept", () => inner.accept(row)),
-      end: (key, result) => durably("end", () => inner.end(key, result)),
-      requestCancel: (key, reason) => durably("cancel", () => inner.requestCancel(key, reason)),
-      ack: (ids) => durably("ack", () => inner.ack(ids)),
-      prune: (keep) => durably("prune", () => inner.prune(keep)),
+      accept: (row) => durably(() => inner.accept(row)),
+      end: (key, result) => durably(() => inner.end(key, result)),
+      requestCancel: (key, reason) => durably(() => inner.requestCancel(key, reason)),
+      ack: (ids) => durably(() => inner.ack(ids)),
+      prune: (keep) => durably(() => inner.prune(keep)),
       get: (key) => inner.get(key),
       open: () => inner.open(),
       outbox: (after, limit) => inner.outbox(after, limit),
       batch: (change) =>
-        durably("batch", () =>
+        durably(() =>
           inner.batch(() => {
             nested = true;
             try {

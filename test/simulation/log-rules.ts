@@ -7,7 +7,7 @@ const follows: Record<StepName, readonly StepName[]> = {
   PreMaintenance: ["gate"],
   gate: ["cordon", "gate"],
   cordon: ["drain", "restore"],
-  drain: ["Maintenance", "restore"],
+  drain: ["Maintenance", "reboot", "restore"],
   Maintenance: ["reboot", "restore"],
   reboot: ["Maintenance", "restore"],
   restore: ["uncordon"],
@@ -21,7 +21,7 @@ const begins: readonly StepName[] = ["inspect", "Maintenance", "reboot", "restor
 const runFollows: Record<string, readonly string[]> = {
   preflight: ["rolling", "stopping", "undoing", "ended"],
   rolling: ["stopping", "undoing", "ended"],
-  stopping: ["undoing", "ended"],
+  stopping: ["rolling", "undoing", "ended"],
   undoing: ["ended"],
   ended: ["preflight", "rolling"],
 };

@@ -118,7 +118,7 @@ export const mutants: readonly Mutant[] = [
         },
       })),
     },
-    caught: /runs a second time|starts after its verdict/,
+    caught: /runs a second time|starts after its verdict|the log says interrupted/,
   },
   {
     name: "the agent drops what it has sent before it is acknowledged",

@@ -139,8 +139,11 @@ export class Network {
     if (!session.process.alive || !session.agentOpen) return;
     const request = requestMessage(toWire(message), world.timing.throughBytes);
     // Only what the protocol promises to survive is maltreated: without Hello and Welcome there is no session.
-    const fragile = message.type === "report";
-    this.#carry(session, "upAt", fragile, () => {
+    const what =
+      message.type === "report"
+        ? () => `${message.report.state} ${message.report.key.step} from ${session.host.name}`
+        : undefined;
+    this.#carry(session, "upAt", what, () => {
       const { controller } = world;
       if (!session.controllerOpen || !controller.up || controller.incarnation !== session.controllerId) return;
       controller.received(session, request);
@@ -153,7 +156,13 @@ export class Network {
     const response = responseMessage(message, this.#world.timing.throughBytes);
     const incoming = fromWire(response);
     if (typeof incoming === "string") throw new Error(`the agent does not understand the controller: ${incoming}`);
-    this.#carry(session, "downAt", incoming.type !== "welcome", () => this.#arrive(session, incoming));
+    const { name } = session.host;
+    const what =
+      incoming.type === "welcome"
+        ? undefined
+        : () =>
+            "key" in incoming ? `${incoming.type} ${incoming.key.step} to ${name}` : `${incoming.type} to ${name}`;
+    this.#carry(session, "downAt", what, () => this.#arrive(session, incoming));
   }
 
   #arrive(session: Session, incoming: Incoming): void {
@@ -164,9 +173,9 @@ export class Network {
     host.receive([incoming]);
   }
 
-  #carry(session: Session, direction: "upAt" | "downAt", fragile: boolean, deliver: () => void): void {
+  #carry(session: Session, direction: "upAt" | "downAt", what: (() => string) | undefined, deliver: () => void): void {
     const world = this.#world;
-    const fate = fragile ? world.chance.message() : { copies: 1, delayMs: 0 };
+    const fate = what ? world.chance.message(what) : { copies: 1, delayMs: 0 };
     for (let i = 0; i < fate.copies; i++) {
       const late = fate.delayMs * (i + 1);
       const at = Math.max(session[direction], world.now + world.chance.latencyMs());

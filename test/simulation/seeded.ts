@@ -22,6 +22,8 @@ function drawOptions(random: Random): Partial<RunOptions> {
   const pingIntervalMs = random.pick([2_000, 5_000, 10_000]);
   return {
     forced: random.chance(0.5),
+    op: random.chance(0.15) ? "reboot" : "hooks",
+    reboot: random.pick(["if-asked", "if-asked", "if-asked", "always"] as const),
     timeoutMs: random.pick([10_000, 20_000, 30_000]),
     pingIntervalMs,
     maintenanceWaitMs: random.pick([15_000, 60_000]),

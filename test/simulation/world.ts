@@ -31,7 +31,9 @@ export interface Chance {
   /** Until a supervisor has started a dead process again. */
   restartDelay(): number;
   /** What becomes of a message inside a session: one copy at once, unless the network is worse than TCP. */
-  message(): { copies: number; delayMs: number };
+  message(what: () => string): { copies: number; delayMs: number };
+  /** When a machine goes down: does its agent go before its hooks? */
+  agentGoesFirst(): boolean;
   /** Does the executor's hint of an end get lost? */
   hintLost(): boolean;
   agentCrash(host: string, when: "before" | "after", what: string): boolean;
@@ -127,12 +129,15 @@ export class World {
 
   /** Lets time pass until `done`, a broken invariant, or the given time; says whether `done` was reached. */
   run(untilMs: number, done: () => boolean): boolean {
+    let [moment, events] = [this.now, 0];
     while (this.violations.length === 0) {
       if (done()) return true;
       const { due } = this.#queue;
       if (due === undefined || due > untilMs) return false;
       this.#watchController();
       this.#queue.step();
+      if (this.now !== moment) [moment, events] = [this.now, 0];
+      else if (++events > 20_000) this.violate("the world spins: time does not move on");
     }
     return false;
   }

@@ -1,0 +1,86 @@
+import type { RunOptions } from "@slipway/controller";
+import { type Stage, stages } from "@slipway/shared";
+import type { HookRun } from "../simulation/executor.ts";
+import type { HostScript } from "../simulation/host.ts";
+
+/** What a pool.yaml says. */
+export interface Pool {
+  readonly hosts: readonly HostScript[];
+  readonly options: Partial<RunOptions>;
+  /** Hooks are shown in the log as they start and end. */
+  readonly showHooks: boolean;
+}
+
+type Yaml = Record<string, unknown>;
+
+/** Deadlines short enough for a log to be read; a scenario may change each of them. */
+const OPTIONS: Partial<RunOptions> = {
+  timeoutMs: 60_000,
+  pingIntervalMs: 5_000,
+  maintenanceWaitMs: 60_000,
+  agentWaitMs: 60_000,
+  rebootWaitMs: 120_000,
+  graceMs: 5_000,
+};
+
+const HOOKS: Yaml = { PreFlight: "2s", PreMaintenance: "1s", Maintenance: "20s", PostMaintenance: "2s" };
+
+/** "90s", "5m", "2h" in milliseconds. */
+export function duration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  if (match === null) throw new Error(`${JSON.stringify(text)} is no duration`);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match[2] as "ms" | "s" | "m" | "h"];
+  return Math.round(Number(match[1]) * unit);
+}
+
+/** A hook: `20s`, `never`, or a mapping with takes, exit, signal, says, asks (lines to SLIPWAY_OUTPUT), ignores: TERM. */
+function hookRun(given: unknown): HookRun {
+  const entry: Yaml = typeof given === "string" ? { takes: given } : (given as Yaml);
+  const takes = String(entry["takes"] ?? "2s");
+  const asks = entry["asks"];
+  return {
+    durationMs: takes === "never" ? Infinity : duration(takes),
+    exit: Number(entry["exit"] ?? 0),
+    ...(entry["signal"] === undefined ? {} : { signal: String(entry["signal"]) }),
+    ...(entry["says"] === undefined ? {} : { output: String(entry["says"]) }),
+    ...(asks === undefined ? {} : { requests: `${[asks].flat().join("\n")}\n` }),
+    ...(entry["ignores"] === "TERM" ? { ignoresTerm: true } : {}),
+  };
+}
+
+function host(name: string, given: Yaml, defaults: Yaml): HostScript {
+  const hooks: Partial<Record<Stage, readonly [HookRun, ...HookRun[]]>> = {};
+  const problems: Partial<Record<Stage, string>> = {};
+  for (const stage of stages) {
+    const entry = given[stage] ?? defaults[stage];
+    if (entry === undefined || entry === "none") continue;
+    const problem = (entry as Yaml)["problem"];
+    if (problem !== undefined) problems[stage] = String(problem);
+    else hooks[stage] = [entry].flat().map(hookRun) as [HookRun, ...HookRun[]];
+  }
+  const known = new Set<string>([...stages, "cluster", "boots", "hooks-dir"]);
+  for (const key of Object.keys(given)) if (!known.has(key)) throw new Error(`host ${name}: ${key} is not known`);
+  return {
+    name,
+    labels: { cluster: String(given["cluster"] ?? "c1"), pod: "p1", zone: "z1" },
+    hooks,
+    problems,
+    ...(given["hooks-dir"] === undefined ? {} : { dirProblem: String(given["hooks-dir"]) }),
+    bootMs: duration(String(given["boots"] ?? "30s")),
+  };
+}
+
+export function poolOf(yaml: Yaml): Pool {
+  const options: Record<string, unknown> = { ...OPTIONS };
+  for (const [key, value] of Object.entries((yaml["options"] ?? {}) as Yaml)) {
+    const name = key.replace(/-([a-z])/g, (_, c: string) => c.toUpperCase());
+    const isDuration = typeof value === "string" && /^\d/.test(value);
+    options[isDuration ? `${name}Ms` : name] = isDuration ? duration(value) : value;
+  }
+  const defaults = { ...HOOKS, ...((yaml["hooks"] ?? {}) as Yaml) };
+  return {
+    hosts: Object.entries(yaml["hosts"] as Record<string, Yaml | null>).map(([n, h]) => host(n, h ?? {}, defaults)),
+    options: options as Partial<RunOptions>,
+    showHooks: yaml["show"] === "hooks",
+  };
+}
