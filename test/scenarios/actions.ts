@@ -1,4 +1,5 @@
-import type { GateAnswer, Scope } from "@slipway/controller";
+import { type GateAnswer, type Scope, scopeOf } from "@slipway/controller";
+import type { HostScript } from "../simulation/host.ts";
 import type { Action, EffectFate } from "../simulation/platform.ts";
 import type { Chance, World } from "../simulation/world.ts";
 import { duration, type Pool } from "./pool.ts";
@@ -95,16 +96,29 @@ const FOR = "(?: for (\\S+))?";
 /** The language of script.yaml, one sentence an entry. */
 const sentences: readonly [string, Doing][] = [
   [
-    `start(?: (r\\d+))?(?: (hosts|clusters) (\\S+))?( forced)?`,
-    ({ world, pool, runs }, [, run = "r1", kind = "zones", names = "z1", forced]) => {
+    `start(?: (r\\d+))?(?: (hosts|clusters) (\\S+))?( forced)?(?: with timeout (\\S+))?`,
+    ({ world, pool, runs }, [, run = "r1", kind = "zones", names = "z1", forced, timeout]) => {
       const scope: Scope = { kind: kind as Scope["kind"], names: names.split(",") };
       if (!runs.includes(run)) runs.push(run);
-      world.startRun(
-        run,
-        scope,
-        forced ? { ...pool.options, forced: true } : pool.options,
-        runs.length > 1 ? "bob" : "alice",
-      );
+      const options = {
+        ...pool.options,
+        ...(forced ? { forced: true } : {}),
+        ...(timeout ? { timeoutMs: duration(timeout) } : {}),
+      };
+      world.startRun(run, scope, options, runs.length > 1 ? "bob" : "alice");
+    },
+  ],
+  [
+    `start with hosts ${H} and clusters ${H}`,
+    ({ world }, [, hosts = "", clusters = ""]) =>
+      world.asOperator("start", () => {
+        scopeOf({ hosts: hosts.split(","), clusters: clusters.split(","), pods: [], zones: [] });
+      }),
+  ],
+  [
+    `the (\\S+) hook of ${H} vanishes`,
+    ({ world }, [, stage, host = ""]) => {
+      delete world.host(host).hooks[stage as keyof HostScript["hooks"]];
     },
   ],
   [

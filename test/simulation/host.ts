@@ -58,6 +58,8 @@ export class SimHost {
   readonly world: World;
   readonly script: HostScript;
   readonly name: string;
+  /** Its hooks directory, which an operator may change. */
+  readonly hooks: { [S in Stage]?: readonly [HookRun, ...HookRun[]] };
   readonly journal: MemoryJournal;
   readonly executor: SimExecutor;
   process: AgentProcess | undefined;
@@ -84,6 +86,7 @@ export class SimHost {
     this.world = world;
     this.script = script;
     this.name = script.name;
+    this.hooks = { ...script.hooks };
     this.journal = new MemoryJournal((writes) => {
       if (this.diskFull && writes.some((w) => w !== "ack" && w !== "prune"))
         throw new SlipwayError("out-of-space", "no space left on device");
@@ -121,7 +124,8 @@ export class SimHost {
   }
 
   inventory(): HookInventory {
-    const { hooks, problems, dirProblem } = this.script;
+    const { problems, dirProblem } = this.script;
+    const { hooks } = this;
     const hash = (stage: Stage) => (hooks[stage] === undefined ? "" : "ab".repeat(32));
     const present = stages.filter((s) => hooks[s] !== undefined || problems?.[s] !== undefined);
     return {
@@ -297,7 +301,7 @@ export class SimHost {
           const file = `/hooks/${stage}`;
           const sha256 = "ab".repeat(32);
           if (problem !== undefined) return { state: "problem", file, sha256, reason: `${stage} hook: ${problem}` };
-          return this.script.hooks[stage] === undefined ? { state: "absent" } : { state: "found", file, sha256 };
+          return this.hooks[stage] === undefined ? { state: "absent" } : { state: "found", file, sha256 };
         },
       },
       machine: {
