@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { Server, type ServerDuplexStream } from "@grpc/grpc-js";
 import { SlipwayError } from "@slipway/shared";
@@ -18,6 +19,7 @@ import { noPlatform } from "./effects/platform.ts";
 import { WorkLoop } from "./fleet/loop.ts";
 import { PingDesk } from "./fleet/pings.ts";
 import { ProgressBoard } from "./fleet/progress.ts";
+import { PushDesk } from "./fleet/pushes.ts";
 import { Registry } from "./fleet/registry.ts";
 import { AgentSessions } from "./fleet/sessions.ts";
 import { status } from "./fleet/status.ts";
@@ -40,6 +42,8 @@ export interface ControllerOptions {
   readonly enrolListen?: string;
   readonly gate?: Gate;
   readonly platform?: Platform;
+  /** Called after each round of the regular work. */
+  readonly ticked?: () => void;
 }
 
 export interface RunningController {
@@ -99,13 +103,16 @@ export async function startController(options: ControllerOptions): Promise<Runni
     work,
     trouble,
   });
+  const pushes = new PushDesk((host) => sessions.session(host));
   const sessions: AgentSessions = new AgentSessions({
     coordinator,
     registry,
     progress,
     pings,
+    pushes,
     log,
     identify,
+    accepts: (call, host) => store.membership.accepts(host, fingerprintOf(call)),
     refused: (who, role, what, result) => auditor.intruder({ who, role, method: "session", what, result }),
     work,
     controller: "slipway-controller",
@@ -117,7 +124,12 @@ export async function startController(options: ControllerOptions): Promise<Runni
     if (recorded.event.type === "step-ended") progress.forget(run.spec.run, recorded.event.host);
     if (run.state === "ended") progress.forget(run.spec.run);
   });
-  const api = { coordinator, store, registry, sessions, progress, pings, platform, ca: authority.ca, log };
+  let enrolBound = "";
+  const api = {
+    ...{ coordinator, store, registry, sessions, progress, pings, pushes, platform, log },
+    ca: authority.ca,
+    enrolPort: () => Number(enrolBound.slice(enrolBound.lastIndexOf(":") + 1)),
+  };
   const watchers = new Watchers(api);
 
   let hostsInTrouble = false;
@@ -182,7 +194,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   try {
     coordinator.restore();
     const bound = await bind(main, listen, "--listen", serverCredentials(tls, true));
-    const enrolBound = await bind(enrol, enrolListen, "--enrol-listen", serverCredentials(tls, false));
+    enrolBound = await bind(enrol, enrolListen, "--enrol-listen", serverCredentials(tls, false));
     logRefusedConnections(main, log, "agents and operators");
     logRefusedConnections(enrol, log, "enrolment");
     timers.push(
@@ -191,6 +203,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
         sessions.watchSilence(TICK_MS);
         registry.saveSeen(performance.now());
         if (registry.hasUnsaved) work();
+        options.ticked?.();
       }, TICK_MS),
       setInterval(saveClock, CLOCK_SAVE_MS),
     );
@@ -206,6 +219,12 @@ export async function startController(options: ControllerOptions): Promise<Runni
 function identify(call: Pick<ServerDuplexStream<unknown, unknown>, "getAuthContext">): Identity | undefined {
   const certificate = call.getAuthContext().sslPeerCertificate;
   return certificate ? identityOf(certificate) : undefined;
+}
+
+/** Lower-case hex SHA-256 of the certificate at the other end. */
+function fingerprintOf(call: Pick<ServerDuplexStream<unknown, unknown>, "getAuthContext">): string {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  return certificate ? createHash("sha256").update(certificate.raw).digest("hex") : "";
 }
 
 function readPem(file: string, dir: string): string {

@@ -1,6 +1,19 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
+export {
+  type HookFile,
+  type HookSetProblem,
+  hookSetHash,
+  hookSetLimits,
+  hookSetProblems,
+  hookSuffixes,
+  interpreterOf,
+  isHookName,
+  isPlainFileName,
+  sha256,
+} from "./hookset.ts";
+
 /**
  * Writes a file so that after a power cut either the old or the new content is there, whole: temporary file, fsync,
  * rename, fsync of the directory. Default mode 0600.

@@ -3,6 +3,7 @@ import type { Coordinator } from "../coordinator/coordinator.ts";
 import type { Platform } from "../coordinator/ports.ts";
 import type { PingDesk } from "../fleet/pings.ts";
 import type { ProgressBoard } from "../fleet/progress.ts";
+import type { PushDesk } from "../fleet/pushes.ts";
 import type { Registry } from "../fleet/registry.ts";
 import type { AgentSessions } from "../fleet/sessions.ts";
 import type { ControllerStore } from "../store/store.ts";
@@ -15,8 +16,11 @@ export interface ApiPorts {
   readonly sessions: AgentSessions;
   readonly progress: ProgressBoard;
   readonly pings: PingDesk;
+  readonly pushes: PushDesk;
   readonly platform: Platform;
   /** The authority's certificate, PEM. */
   readonly ca: string;
+  /** Port for enrolment; 0 before it is bound. */
+  readonly enrolPort: () => number;
   readonly log: Logger;
 }

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
 import { SlipwayError } from "@slipway/shared";
 import type { Handlers } from "@slipway/shared/grpc";
-import { type Authority, issue } from "@slipway/shared/tls";
+import { type Authority, fingerprint, issue } from "@slipway/shared/tls";
 import type { agentWire } from "@slipway/shared/wire";
 import type { ControllerStore } from "../store/store.ts";
 import type { Auditor } from "./audit.ts";
@@ -64,6 +64,7 @@ export function enrolment(
     const certificate = await issue(authority, csrPem, { identity: { role: "agent", name: host } });
     if (!store.tokens.use(tokenId, host, Date.now()))
       throw refused("it was used a moment ago", "a token works once; make another");
+    store.membership.issued(fingerprint(certificate), host, Date.now());
     return certificate;
   }
 }

@@ -5,13 +5,15 @@ import { hostOf, type Run, stepInHand } from "../domain/run.ts";
 import type { Reason } from "../domain/words.ts";
 import { hostState } from "../engine/describe.ts";
 import { lastSeenText } from "../fleet/registry.ts";
-import { optionsOf, planRun, scopeOf } from "../planner/plan.ts";
 import type { LedgerRow } from "../store/runs.ts";
 import type { ApiPorts } from "./deps.ts";
+import { hostsOfScopeOrAll } from "./scope.ts";
 import { type FleetHost, fleetView, ledgerView, type ReasonView, reasonView } from "./views.ts";
 
 const DEFAULT_PING_MS = 5_000;
 const MAX_PING_MS = 60_000;
+/** How long hosts may take to tell which hooks they have now, in milliseconds. */
+const HOOKS_MS = 2_000;
 /** Bound on a cordon or its undoing at the platform when an operator asks for it, in milliseconds. */
 const PLATFORM_MS = 30_000;
 
@@ -23,8 +25,12 @@ export class HostsApi {
     this.#ports = ports;
   }
 
-  list(): { hosts: FleetHost[] } {
-    return { hosts: this.#ports.registry.names().map((name) => this.#view(name)) };
+  async list(request: operatorWire.ListHostsRequest): Promise<{ hosts: FleetHost[] }> {
+    const { registry, sessions } = this.#ports;
+    const names = hostsOfScopeOrAll(this.#ports, request.scope);
+    if (request.refresh) await sessions.refreshHooks(names, HOOKS_MS);
+    // A host may have been removed meanwhile.
+    return { hosts: names.filter((name) => registry.entry(name)).map((name) => this.#view(name)) };
   }
 
   get(request: operatorWire.GetHostRequest): { host: FleetHost } {
@@ -32,18 +38,9 @@ export class HostsApi {
   }
 
   async ping(request: operatorWire.PingHostsRequest) {
-    const { registry, pings, coordinator } = this.#ports;
     const timeoutMs = Math.min(Number(request.timeoutMs) || DEFAULT_PING_MS, MAX_PING_MS);
-    const { scope } = request;
-    const whole = !scope || scope.hosts.length + scope.clusters.length + scope.pods.length + scope.zones.length === 0;
-    const hosts = whole
-      ? registry.names()
-      : planRun(
-          registry.known((h) => coordinator.cordonHolders(h)),
-          scopeOf(scope),
-          optionsOf({}),
-        ).hosts.map((h) => h.name);
-    return { hosts: await pings.ping(hosts, timeoutMs) };
+    const hosts = hostsOfScopeOrAll(this.#ports, request.scope);
+    return { hosts: await this.#ports.pings.ping(hosts, timeoutMs) };
   }
 
   async setCordon(request: operatorWire.SetCordonRequest, who: string): Promise<{ host: FleetHost }> {

@@ -22,6 +22,8 @@ export const minimalRole = {
   listLedger: "viewer",
   listAudit: "viewer",
   createToken: "operator",
+  pushHooks: "operator",
+  removeHost: "operator",
 } as const satisfies Record<OperatorMethod, "viewer" | "operator">;
 
 /** Is this an action, rather than a look? Actions are audited. */

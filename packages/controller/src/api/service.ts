@@ -5,7 +5,9 @@ import type { Identity } from "@slipway/shared/tls";
 import type { operatorWire } from "@slipway/shared/wire";
 import type { Auditor } from "./audit.ts";
 import type { ApiPorts } from "./deps.ts";
+import { pushHooks, pushText } from "./hooks.ts";
 import { HostsApi } from "./hosts.ts";
+import { removeHost } from "./removal.ts";
 import { admit, isAction, type OperatorMethod } from "./roles.ts";
 import { hostCommand, RunsApi, runCommand } from "./runs.ts";
 import { createToken } from "./tokens.ts";
@@ -94,7 +96,7 @@ export function operatorService(ports: ServicePorts): Service {
       (r, who) => runs.controlHost(r, who),
       (r) => `${attempt(() => hostCommand(r).kind)} ${r.host} of run ${r.run}${reason(r)}`,
     ),
-    listHosts: guard("listHosts", () => hosts.list()),
+    listHosts: guard("listHosts", (r) => hosts.list(r)),
     getHost: guard("getHost", (r) => hosts.get(r)),
     whyHost: guard("whyHost", (r) => hosts.why(r)),
     pingHosts: guard(
@@ -119,9 +121,22 @@ export function operatorService(ports: ServicePorts): Service {
           ttlMs: Number(r.ttlMs),
           createdBy: who,
         });
-        return { token: made.token, expiresAtMs: BigInt(made.expiresAtMs) };
+        return { token: made.token, expiresAtMs: BigInt(made.expiresAtMs), enrolPort: ports.enrolPort() };
       },
       (r) => (r.host ? `for ${r.host}` : "for any new host"),
+    ),
+    pushHooks: guard(
+      "pushHooks",
+      (r) => pushHooks(ports, r),
+      (r, done) =>
+        [`hooks ${r.hash} (${r.files.length} files) to ${scopeText(r.scope)}`, pushText(done?.hosts)]
+          .filter(Boolean)
+          .join("; "),
+    ),
+    removeHost: guard(
+      "removeHost",
+      (r, who) => removeHost(ports, r, who),
+      (r) => `host ${r.host}${reason(r)}`,
     ),
   };
 }

@@ -235,6 +235,8 @@ export function fleetView(entry: FleetEntry, holders: readonly string[], run: st
     hooksDir: facts.hooks.dir,
     hooksProblem: facts.hooks.problem,
     run,
+    hooksHash: facts.hooks.hash ?? "",
+    hooksPush: facts.hooks.push ?? false,
   };
 }
 

@@ -114,6 +114,8 @@ export function inventoryFrom(inventory: agentWire.HookInventory | undefined): I
       sha256: short(sha256),
       problem: short(problem),
     })),
+    hash: short(inventory.hash),
+    push: inventory.push,
   };
 }
 

@@ -151,6 +151,17 @@ export class Registry implements Roster {
     this.#put(cordon ? { ...entry, cordon } : entry);
   }
 
+  /** Drops a host that its memory has forgotten already. */
+  forget(name: string): void {
+    const entry = this.#hosts.get(name);
+    if (!entry) return;
+    this.#hosts.delete(name);
+    this.#unsaved.delete(name);
+    this.#names.splice(this.#names.indexOf(name), 1);
+    const members = this.#clusters.get(clusterOf(entry.facts.labels));
+    members?.splice(members.indexOf(name), 1);
+  }
+
   get hasUnsaved(): boolean {
     return this.#unsaved.size > 0;
   }

@@ -9,6 +9,7 @@ import { hostOf } from "../domain/run.ts";
 import { commandTo, factsFrom, inventoryFrom, keyFrom, resultFrom, stateFrom, type ToAgent } from "./convert.ts";
 import { PING_PREFIX, type PingDesk } from "./pings.ts";
 import type { ProgressBoard } from "./progress.ts";
+import type { PushDesk } from "./pushes.ts";
 import type { Registry } from "./registry.ts";
 import { Session } from "./session.ts";
 import { type Status, status } from "./status.ts";
@@ -21,9 +22,12 @@ export interface SessionPorts {
   readonly registry: Registry;
   readonly progress: ProgressBoard;
   readonly pings: PingDesk;
+  readonly pushes: PushDesk;
   readonly log: Logger;
   /** Who is at the other end; undefined when the certificate says nothing that can be understood. */
   readonly identify: (call: AgentCall) => Identity | undefined;
+  /** May the certificate at the other end still speak for this host? */
+  readonly accepts: (call: AgentCall, host: string) => boolean;
   /** Something was refused that an auditor wants to know of. */
   readonly refused: (who: string, role: string, what: string, result: string) => void;
   /** There are acknowledgements to send or hosts to save. */
@@ -157,6 +161,14 @@ export class AgentSessions implements AgentLink {
     return (await Promise.all(asked)).filter((host) => host !== "");
   }
 
+  /** Ends the session of a host that is no member any more. */
+  remove(host: string, details: string): void {
+    const session = this.#sessions.get(host);
+    if (!session) return;
+    session.close({ code: status.permissionDenied, details });
+    this.#gone(session, details);
+  }
+
   /** Ends all sessions because the controller stops. */
   stop(): void {
     for (const session of this.#sessions.values())
@@ -176,6 +188,11 @@ export class AgentSessions implements AgentLink {
       throw new Refusal(
         status.permissionDenied,
         `the certificate is for ${name}, it cannot speak for ${JSON.stringify(hello.host.slice(0, 80))}`,
+      );
+    if (!this.#ports.accepts(call, name))
+      throw new Refusal(
+        status.permissionDenied,
+        `${name} was removed, and its certificate with it; enrol it anew with a token: slipway host add, or slipway token --host ${name}`,
       );
     if (hello.protocol !== PROTOCOL_VERSION)
       throw new Refusal(
@@ -208,6 +225,7 @@ export class AgentSessions implements AgentLink {
     registry.connected(name, factsFrom(hello));
     log.info({ host: name, boot: hello.bootId, version: hello.agentVersion }, "agent connected");
     coordinator.agentConnected(name);
+    this.#ports.pushes.connected(name, hello.hooks?.hash ?? "");
     this.#ports.work();
     return session;
   }
@@ -221,6 +239,7 @@ export class AgentSessions implements AgentLink {
     this.#ports.log.info({ host }, `agent disconnected: ${why}`);
     this.#ports.registry.disconnected(host);
     this.#ports.pings.disconnected(host);
+    this.#ports.pushes.disconnected(host);
     this.#ports.coordinator.agentDisconnected(host);
     this.#ports.work();
   }
@@ -248,6 +267,13 @@ export class AgentSessions implements AgentLink {
         session.hooksRefreshed(message.value.nonce);
         this.#ports.work();
         return;
+      case "hooksPushed": {
+        const { hooks } = message.value;
+        if (hooks) registry.hooks(session.host, inventoryFrom(hooks));
+        this.#ports.pushes.answered(session.host, message.value, hooks?.hash ?? "");
+        this.#ports.work();
+        return;
+      }
       case "hello":
         throw new Refusal(status.invalidArgument, "a second Hello in one session");
       default:

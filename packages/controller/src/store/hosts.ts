@@ -12,6 +12,10 @@ export interface Inventory {
   readonly dir: string;
   readonly problem: string;
   readonly hooks: readonly HookFact[];
+  /** Hash of all files of the directory; empty or absent when it is not known. */
+  readonly hash?: string;
+  /** The host takes pushed hooks. */
+  readonly push?: boolean;
 }
 
 /** What an agent says of itself and its host. */

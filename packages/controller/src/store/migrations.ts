@@ -10,6 +10,8 @@
  *   tokens   enrolment tokens; only the hash of the secret is kept
  *   pings    ends of no-op steps
  *   clock    the engine clock, saved now and then
+ *   certificates   those of agents that were issued here    } a removed host's certificates count only
+ *   removed_hosts  hosts that an operator removed           } if they were issued after its removal
  */
 export const migrations: readonly string[] = [
   `
@@ -82,6 +84,20 @@ export const migrations: readonly string[] = [
   create table clock (
     id integer primary key check (id = 1),
     engine_ms integer not null
+  ) strict;
+  `,
+  `
+  create table certificates (
+    fingerprint text primary key,
+    host text not null,
+    issued_at integer not null,
+    revoked_at integer not null default 0
+  ) strict;
+  create index certificates_host on certificates (host) where revoked_at = 0;
+  create table removed_hosts (
+    host text primary key,
+    removed_at integer not null,
+    removed_by text not null
   ) strict;
   `,
 ];

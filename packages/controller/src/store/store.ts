@@ -1,6 +1,7 @@
 import { AuditStore } from "./audit.ts";
 import { StoreDatabase } from "./database.ts";
 import { HostStore } from "./hosts.ts";
+import { MembershipStore } from "./membership.ts";
 import { PingStore } from "./pings.ts";
 import { RunStore } from "./runs.ts";
 import { TokenStore } from "./tokens.ts";
@@ -12,6 +13,7 @@ export interface ControllerStore {
   readonly audit: AuditStore;
   readonly tokens: TokenStore;
   readonly pings: PingStore;
+  readonly membership: MembershipStore;
   /** For tests and diagnosis. */
   readonly database: StoreDatabase;
   close(): void;
@@ -26,6 +28,7 @@ export function openStore(file: string): ControllerStore {
     audit: new AuditStore(database),
     tokens: new TokenStore(database),
     pings: new PingStore(database),
+    membership: new MembershipStore(database),
     database,
     close: () => database.close(),
   };

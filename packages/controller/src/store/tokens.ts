@@ -29,7 +29,10 @@ export class TokenStore {
          used_at as usedAtMs, used_by as usedBy from tokens where id = ?`,
       ),
       use: db.prepare(`update tokens set used_at = ?, used_by = ? where id = ? and used_at = 0`),
-      enrolled: db.prepare(`select 1 from tokens where used_by = ?`),
+      enrolled: db.prepare(
+        `select 1 from tokens where used_by = :host
+           and used_at > coalesce((select removed_at from removed_hosts where host = :host), 0)`,
+      ),
     };
   }
 
@@ -48,8 +51,8 @@ export class TokenStore {
     return this.#db.write(() => this.#sql.use.run(atMs, host, id).changes === 1);
   }
 
-  /** Has a host of this name ever been given a certificate? */
+  /** Has a host of this name been given a certificate since it was removed last, if ever? */
   enrolled(host: string): boolean {
-    return this.#db.read(() => this.#sql.enrolled.get(host)) !== undefined;
+    return this.#db.read(() => this.#sql.enrolled.get({ host })) !== undefined;
   }
 }

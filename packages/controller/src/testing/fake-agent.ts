@@ -13,6 +13,12 @@ export interface FakeAgentOptions {
   readonly labels?: Record<string, string>;
   readonly protocol?: number;
   readonly hooks?: readonly { stage: string; file: string; sha256: string; problem: string }[];
+  /** It takes pushed hooks. Default false. */
+  readonly takesPushes?: boolean;
+  /** Hash that it tells of its hooks directory at first. */
+  readonly hooksHash?: string;
+  /** What it answers to pushed hooks; undefined: nothing. Default: it has them now. */
+  readonly pushed?: () => { problem?: string; changed?: boolean; replaced?: string } | undefined;
   /** How a step ends; undefined: not yet. Default ok. */
   readonly answer?: (start: agentWire.StartStep) => Report | undefined;
   /** 0: none. Default 50. */
@@ -38,6 +44,8 @@ export class FakeAgent {
   readonly started: string[] = [];
   readonly acked = new Set<bigint>();
   readonly received: agentWire.SessionResponse[] = [];
+  /** Hash that it tells of its hooks directory. */
+  hooksHash: string;
   #nextId = 1n;
   /** How the stream ended; undefined while it is open. */
   status: { code: number; details: string } | undefined;
@@ -46,6 +54,7 @@ export class FakeAgent {
     this.#options = options;
     this.ended = ended;
     this.#hooks = options.hooks ?? goodHooks;
+    this.hooksHash = options.hooksHash ?? "";
     this.#client = connect(options.address, options.tls);
     this.#stream = openStream(this.#client, agentWire.AgentService.method.session);
     this.#stream.on("data", (m: agentWire.SessionResponse) => this.#hear(m));
@@ -95,7 +104,8 @@ export class FakeAgent {
   }
 
   #inventory(nonce = 0n) {
-    return { dir: "/hooks", hooks: this.#hooks.map((h) => ({ ...h })), nonce };
+    const push = this.#options.takesPushes ?? false;
+    return { dir: "/hooks", hooks: this.#hooks.map((h) => ({ ...h })), nonce, hash: this.hooksHash, push };
   }
 
   #hear(response: agentWire.SessionResponse): void {
@@ -118,6 +128,14 @@ export class FakeAgent {
       case "refreshHooks":
         this.send({ message: { case: "hooks", value: this.#inventory(message.value.nonce) } });
         return;
+      case "pushHooks": {
+        const { nonce, hash } = message.value;
+        const answer = this.#options.pushed ? this.#options.pushed() : { changed: this.hooksHash !== hash };
+        if (answer === undefined) return;
+        if (!answer.problem) this.hooksHash = hash;
+        this.send({ message: { case: "hooksPushed", value: { nonce, hooks: this.#inventory(), ...answer } } });
+        return;
+      }
       default:
     }
   }

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file slipway/v1/operator.proto.
  */
 export const file_slipway_v1_operator: GenFile = /*@__PURE__*/
-  fileDesc("ChlzbGlwd2F5L3YxL29wZXJhdG9yLnByb3RvEgpzbGlwd2F5LnYxIkUKBVNjb3BlEg0KBWhvc3RzGAEgAygJEhAKCGNsdXN0ZXJzGAIgAygJEgwKBHBvZHMYAyADKAkSDQoFem9uZXMYBCADKAki+gEKClJ1bk9wdGlvbnMSDgoGZm9yY2VkGAEgASgIEg8KB3BheWxvYWQYAiABKAkSEgoKdGltZW91dF9tcxgDIAEoBBIYChBwaW5nX2ludGVydmFsX21zGAQgASgEEhsKE21haW50ZW5hbmNlX3dhaXRfbXMYBSABKAQSDwoHbWF4X291dBgGIAEoDRISCgpvbl9mYWlsdXJlGAcgASgJEhUKDWFnZW50X3dhaXRfbXMYCCABKAQSFgoOcmVib290X3dhaXRfbXMYCSABKAQSEAoIZ3JhY2VfbXMYCiABKAQSCgoCb3AYCyABKAkSDgoGcmVib290GAwgASgJIlgKC1BsYW5SZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRInCgdvcHRpb25zGAIgASgLMhYuc2xpcHdheS52MS5SdW5PcHRpb25zIjIKDFBsYW5SZXNwb25zZRIiCgRwbGFuGAEgASgLMhQuc2xpcHdheS52MS5QbGFuVmlldyLdAQoIUGxhblZpZXcSIwoFd2F2ZXMYASADKAsyFC5zbGlwd2F5LnYxLldhdmVWaWV3EigKB3NraXBwZWQYAiADKAsyFy5zbGlwd2F5LnYxLlBsYW5uZWRIb3N0EiQKCGJsb2NrZXJzGAMgAygLMhIuc2xpcHdheS52MS5SZWFzb24SJAoId2FybmluZ3MYBCADKAsyEi5zbGlwd2F5LnYxLlJlYXNvbhInCgdvcHRpb25zGAUgASgLMhYuc2xpcHdheS52MS5SdW5PcHRpb25zEg0KBWhvc3RzGAYgAygJIlMKCFdhdmVWaWV3Eg4KBm51bWJlchgBIAEoDRIPCgdjbHVzdGVyGAIgASgJEiYKBWhvc3RzGAMgAygLMhcuc2xpcHdheS52MS5QbGFubmVkSG9zdCJfCgtQbGFubmVkSG9zdBIMCgRob3N0GAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSDQoFc3RlcHMYAyADKAkSIgoGcmVhc29uGAQgASgLMhIuc2xpcHdheS52MS5SZWFzb24iQgoGUmVhc29uEgwKBHJ1bGUYASABKAkSDwoHc3ViamVjdBgCIAEoCRIMCgR0ZXh0GAMgASgJEgsKA2ZpeBgEIAEoCSJwCg9TdGFydFJ1blJlcXVlc3QSIAoFc2NvcGUYASABKAsyES5zbGlwd2F5LnYxLlNjb3BlEicKB29wdGlvbnMYAiABKAsyFi5zbGlwd2F5LnYxLlJ1bk9wdGlvbnMSEgoKcmVxdWVzdF9pZBgDIAEoCSJDChBTdGFydFJ1blJlc3BvbnNlEgsKA3J1bhgBIAEoCRIiCgRwbGFuGAIgASgLMhQuc2xpcHdheS52MS5QbGFuVmlldyIxCg9XYXRjaFJ1blJlcXVlc3QSCwoDcnVuGAEgASgJEhEKCWFmdGVyX3NlcRgCIAEoBCKZAQoQV2F0Y2hSdW5SZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlld0gAEiMKBGxpbmUYAiABKAsyEy5zbGlwd2F5LnYxLkxvZ0xpbmVIABIsCghwcm9ncmVzcxgDIAEoCzIYLnNsaXB3YXkudjEuUHJvZ3Jlc3NWaWV3SABCCQoHbWVzc2FnZSJECgdMb2dMaW5lEgsKA3NlcRgBIAEoBBINCgVhdF9tcxgCIAEoAxIPCgdzdWJqZWN0GAMgASgJEgwKBHRleHQYBCABKAkiXgoMUHJvZ3Jlc3NWaWV3EgwKBGhvc3QYASABKAkSDQoFc3RhZ2UYAiABKAkSFAoHcGVyY2VudBgDIAEoDUgAiAEBEg8KB21lc3NhZ2UYBCABKAlCCgoIX3BlcmNlbnQiwwIKB1J1blZpZXcSCwoDcnVuGAEgASgJEg0KBXN0YXRlGAIgASgJEg8KB291dGNvbWUYAyABKAkSDwoHZGV0YWlscxgEIAEoCRIOCgZwYXVzZWQYBSABKAgSKAoMcGF1c2VfcmVhc29uGAYgASgLMhIuc2xpcHdheS52MS5SZWFzb24SFQoNc3RhcnRlZF9hdF9tcxgHIAEoAxITCgtlbmRlZF9hdF9tcxgIIAEoAxISCgpzdGFydGVkX2J5GAkgASgJEicKB29wdGlvbnMYCiABKAsyFi5zbGlwd2F5LnYxLlJ1bk9wdGlvbnMSIAoFc2NvcGUYCyABKAsyES5zbGlwd2F5LnYxLlNjb3BlEiMKBWhvc3RzGAwgAygLMhQuc2xpcHdheS52MS5Ib3N0VmlldxIQCghsYXN0X3NlcRgNIAEoBCKZAgoISG9zdFZpZXcSDAoEbmFtZRgBIAEoCRIPCgdjbHVzdGVyGAIgASgJEgwKBHdhdmUYAyABKA0SDQoFc3RhdGUYBCABKAkSDwoHb3V0Y29tZRgFIAEoCRITCgtyZWFzb25fY29kZRgGIAEoCRIOCgZyZWFzb24YByABKAkSEAoIY29yZG9uZWQYCCABKAgSDAoEc3RlcBgJIAEoCRIPCgdhdHRlbXB0GAogASgNEhoKEnN0ZXBfc3RhcnRlZF9hdF9tcxgLIAEoAxInCgZzdGFnZXMYDCADKAsyFy5zbGlwd2F5LnYxLlN0YWdlUmVjb3JkEiUKCXdhaXRzX2ZvchgNIAMoCzISLnNsaXB3YXkudjEuUmVhc29uIs8BCgtTdGFnZVJlY29yZBINCgVzdGFnZRgBIAEoCRIPCgdhdHRlbXB0GAIgASgNEg8KB3ZlcmRpY3QYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESDgoGc2lnbmFsGAUgASgJEhIKCnN0YXJ0ZWRfYXQYBiABKAkSEAoIZW5kZWRfYXQYByABKAkSEwoLZHVyYXRpb25fbXMYCCABKAQSDgoGcmVhc29uGAkgASgJEg4KBm91dHB1dBgKIAEoCUIMCgpfZXhpdF9jb2RlIiAKD0xpc3RSdW5zUmVxdWVzdBINCgVsaW1pdBgBIAEoDSI1ChBMaXN0UnVuc1Jlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5zbGlwd2F5LnYxLlJ1blZpZXciHAoNR2V0UnVuUmVxdWVzdBILCgNydW4YASABKAkiMgoOR2V0UnVuUmVzcG9uc2USIAoDcnVuGAEgASgLMhMuc2xpcHdheS52MS5SdW5WaWV3Ih8KEEdldFJlcG9ydFJlcXVlc3QSCwoDcnVuGAEgASgJIlkKEUdldFJlcG9ydFJlc3BvbnNlEiIKBnJlcG9ydBgBIAEoCzISLnNsaXB3YXkudjEuUmVwb3J0EiAKA2xvZxgCIAMoCzITLnNsaXB3YXkudjEuTG9nTGluZSKwAgoGUmVwb3J0EgsKA3J1bhgBIAEoCRIPCgdvdXRjb21lGAIgASgJEg8KB3N1Y2Nlc3MYAyABKAgSDwoHZGV0YWlscxgEIAEoCRItCgxob3N0c3VwZGF0ZWQYBSADKAsyFy5zbGlwd2F5LnYxLkhvc3RVcGRhdGVkEi0KDGhvc3Rzc2tpcHBlZBgGIAMoCzIXLnNsaXB3YXkudjEuSG9zdFNraXBwZWQSJQoFaG9zdHMYByADKAsyFi5zbGlwd2F5LnYxLkhvc3RSZXBvcnQSEgoKc3RhcnRlZF9hdBgIIAEoCRIQCghlbmRlZF9hdBgJIAEoCRISCgpzdGFydGVkX2J5GAogASgJEicKBmxlZGdlchgLIAMoCzIXLnNsaXB3YXkudjEuTGVkZ2VyRW50cnkiYwoLSG9zdFVwZGF0ZWQSDgoGaG9zdGlkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEhEKCXN0YXJ0ZGF0ZRgDIAEoCRIPCgdlbmRkYXRlGAQgASgJEg4KBm91dHB1dBgFIAEoCSI/CgtIb3N0U2tpcHBlZBIOCgZob3N0aWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJInkKCkhvc3RSZXBvcnQSDAoEbmFtZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRITCgtyZWFzb25fY29kZRgEIAEoCRInCgZzdGFnZXMYBSADKAsyFy5zbGlwd2F5LnYxLlN0YWdlUmVjb3JkIlcKEUNvbnRyb2xSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCRIlCgZhY3Rpb24YAiABKA4yFS5zbGlwd2F5LnYxLlJ1bkFjdGlvbhIOCgZyZWFzb24YAyABKAkiNgoSQ29udHJvbFJ1blJlc3BvbnNlEiAKA3J1bhgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlldyJnChJDb250cm9sSG9zdFJlcXVlc3QSCwoDcnVuGAEgASgJEgwKBGhvc3QYAiABKAkSJgoGYWN0aW9uGAMgASgOMhYuc2xpcHdheS52MS5Ib3N0QWN0aW9uEg4KBnJlYXNvbhgEIAEoCSI3ChNDb250cm9sSG9zdFJlc3BvbnNlEiAKA3J1bhgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlldyISChBMaXN0SG9zdHNSZXF1ZXN0IjkKEUxpc3RIb3N0c1Jlc3BvbnNlEiQKBWhvc3RzGAEgAygLMhUuc2xpcHdheS52MS5GbGVldEhvc3QiHgoOR2V0SG9zdFJlcXVlc3QSDAoEaG9zdBgBIAEoCSI2Cg9HZXRIb3N0UmVzcG9uc2USIwoEaG9zdBgBIAEoCzIVLnNsaXB3YXkudjEuRmxlZXRIb3N0IqADCglGbGVldEhvc3QSDAoEbmFtZRgBIAEoCRIxCgZsYWJlbHMYAiADKAsyIS5zbGlwd2F5LnYxLkZsZWV0SG9zdC5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYAyABKAgSEAoIc2luY2VfbXMYBCABKAMSGQoRbGFzdF9oZWFydGJlYXRfbXMYBSABKAMSDwoHYm9vdF9pZBgGIAEoCRIVCg1hZ2VudF92ZXJzaW9uGAcgASgJEg4KBmtlcm5lbBgIIAEoCRIUCgxub2RlX3ZlcnNpb24YCSABKAkSEAoIZXhlY3V0b3IYCiABKAkSEAoIY29yZG9uZWQYCyABKAgSFQoNY29yZG9uX3JlYXNvbhgMIAEoCRIjCgVob29rcxgNIAMoCzIULnNsaXB3YXkudjEuSG9va1ZpZXcSEQoJaG9va3NfZGlyGA4gASgJEhUKDWhvb2tzX3Byb2JsZW0YDyABKAkSCwoDcnVuGBAgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSAoISG9va1ZpZXcSDQoFc3RhZ2UYASABKAkSDAoEZmlsZRgCIAEoCRIOCgZzaGEyNTYYAyABKAkSDwoHcHJvYmxlbRgEIAEoCSIeCg5XaHlIb3N0UmVxdWVzdBIMCgRob3N0GAEgASgJIkQKD1doeUhvc3RSZXNwb25zZRIMCgRob3N0GAEgASgJEiMKB3JlYXNvbnMYAiADKAsyEi5zbGlwd2F5LnYxLlJlYXNvbiJIChBQaW5nSG9zdHNSZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRISCgp0aW1lb3V0X21zGAIgASgEIjgKEVBpbmdIb3N0c1Jlc3BvbnNlEiMKBWhvc3RzGAEgAygLMhQuc2xpcHdheS52MS5Ib3N0UGluZyJLCghIb3N0UGluZxIMCgRob3N0GAEgASgJEgoKAm9rGAIgASgIEg8KB3Byb2JsZW0YAyABKAkSFAoMbWlsbGlzZWNvbmRzGAQgASgBIkIKEFNldENvcmRvblJlcXVlc3QSDAoEaG9zdBgBIAEoCRIQCghjb3Jkb25lZBgCIAEoCBIOCgZyZWFzb24YAyABKAkiOAoRU2V0Q29yZG9uUmVzcG9uc2USIwoEaG9zdBgBIAEoCzIVLnNsaXB3YXkudjEuRmxlZXRIb3N0IiAKEUxpc3RMZWRnZXJSZXF1ZXN0EgsKA2FsbBgBIAEoCCI+ChJMaXN0TGVkZ2VyUmVzcG9uc2USKAoHZW50cmllcxgBIAMoCzIXLnNsaXB3YXkudjEuTGVkZ2VyRW50cnkijAEKC0xlZGdlckVudHJ5EgoKAmlkGAEgASgJEgsKA3J1bhgCIAEoCRIMCgRob3N0GAMgASgJEg4KBmNoYW5nZRgEIAEoCRIMCgR1bmRvGAUgASgJEhQKDG9wZW5lZF9hdF9tcxgGIAEoAxIUCgxjbG9zZWRfYXRfbXMYByABKAMSDAoEbm90ZRgIIAEoCSIhChBMaXN0QXVkaXRSZXF1ZXN0Eg0KBWxpbWl0GAEgASgNIjwKEUxpc3RBdWRpdFJlc3BvbnNlEicKB2VudHJpZXMYASADKAsyFi5zbGlwd2F5LnYxLkF1ZGl0RW50cnkiZAoKQXVkaXRFbnRyeRINCgVhdF9tcxgBIAEoAxILCgN3aG8YAiABKAkSDAoEcm9sZRgDIAEoCRIOCgZtZXRob2QYBCABKAkSDAoEd2hhdBgFIAEoCRIOCgZyZXN1bHQYBiABKAkiMgoSQ3JlYXRlVG9rZW5SZXF1ZXN0EgwKBGhvc3QYASABKAkSDgoGdHRsX21zGAIgASgEIjsKE0NyZWF0ZVRva2VuUmVzcG9uc2USDQoFdG9rZW4YASABKAkSFQoNZXhwaXJlc19hdF9tcxgCIAEoAyqEAQoJUnVuQWN0aW9uEhoKFlJVTl9BQ1RJT05fVU5TUEVDSUZJRUQQABIUChBSVU5fQUNUSU9OX1BBVVNFEAESFQoRUlVOX0FDVElPTl9SRVNVTUUQAhIUChBSVU5fQUNUSU9OX0FCT1JUEAMSGAoUUlVOX0FDVElPTl9BQk9SVF9OT1cQBCpxCgpIb3N0QWN0aW9uEhsKF0hPU1RfQUNUSU9OX1VOU1BFQ0lGSUVEEAASFQoRSE9TVF9BQ1RJT05fUkVUUlkQARIUChBIT1NUX0FDVElPTl9TS0lQEAISGQoVSE9TVF9BQ1RJT05fTUFSS19ET05FEAMymAkKD09wZXJhdG9yU2VydmljZRI5CgRQbGFuEhcuc2xpcHdheS52MS5QbGFuUmVxdWVzdBoYLnNsaXB3YXkudjEuUGxhblJlc3BvbnNlEkUKCFN0YXJ0UnVuEhsuc2xpcHdheS52MS5TdGFydFJ1blJlcXVlc3QaHC5zbGlwd2F5LnYxLlN0YXJ0UnVuUmVzcG9uc2USRwoIV2F0Y2hSdW4SGy5zbGlwd2F5LnYxLldhdGNoUnVuUmVxdWVzdBocLnNsaXB3YXkudjEuV2F0Y2hSdW5SZXNwb25zZTABEkUKCExpc3RSdW5zEhsuc2xpcHdheS52MS5MaXN0UnVuc1JlcXVlc3QaHC5zbGlwd2F5LnYxLkxpc3RSdW5zUmVzcG9uc2USPwoGR2V0UnVuEhkuc2xpcHdheS52MS5HZXRSdW5SZXF1ZXN0Ghouc2xpcHdheS52MS5HZXRSdW5SZXNwb25zZRJICglHZXRSZXBvcnQSHC5zbGlwd2F5LnYxLkdldFJlcG9ydFJlcXVlc3QaHS5zbGlwd2F5LnYxLkdldFJlcG9ydFJlc3BvbnNlEksKCkNvbnRyb2xSdW4SHS5zbGlwd2F5LnYxLkNvbnRyb2xSdW5SZXF1ZXN0Gh4uc2xpcHdheS52MS5Db250cm9sUnVuUmVzcG9uc2USTgoLQ29udHJvbEhvc3QSHi5zbGlwd2F5LnYxLkNvbnRyb2xIb3N0UmVxdWVzdBofLnNsaXB3YXkudjEuQ29udHJvbEhvc3RSZXNwb25zZRJICglMaXN0SG9zdHMSHC5zbGlwd2F5LnYxLkxpc3RIb3N0c1JlcXVlc3QaHS5zbGlwd2F5LnYxLkxpc3RIb3N0c1Jlc3BvbnNlEkIKB0dldEhvc3QSGi5zbGlwd2F5LnYxLkdldEhvc3RSZXF1ZXN0Ghsuc2xpcHdheS52MS5HZXRIb3N0UmVzcG9uc2USQgoHV2h5SG9zdBIaLnNsaXB3YXkudjEuV2h5SG9zdFJlcXVlc3QaGy5zbGlwd2F5LnYxLldoeUhvc3RSZXNwb25zZRJICglQaW5nSG9zdHMSHC5zbGlwd2F5LnYxLlBpbmdIb3N0c1JlcXVlc3QaHS5zbGlwd2F5LnYxLlBpbmdIb3N0c1Jlc3BvbnNlEkgKCVNldENvcmRvbhIcLnNsaXB3YXkudjEuU2V0Q29yZG9uUmVxdWVzdBodLnNsaXB3YXkudjEuU2V0Q29yZG9uUmVzcG9uc2USSwoKTGlzdExlZGdlchIdLnNsaXB3YXkudjEuTGlzdExlZGdlclJlcXVlc3QaHi5zbGlwd2F5LnYxLkxpc3RMZWRnZXJSZXNwb25zZRJICglMaXN0QXVkaXQSHC5zbGlwd2F5LnYxLkxpc3RBdWRpdFJlcXVlc3QaHS5zbGlwd2F5LnYxLkxpc3RBdWRpdFJlc3BvbnNlEk4KC0NyZWF0ZVRva2VuEh4uc2xpcHdheS52MS5DcmVhdGVUb2tlblJlcXVlc3QaHy5zbGlwd2F5LnYxLkNyZWF0ZVRva2VuUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChlzbGlwd2F5L3YxL29wZXJhdG9yLnByb3RvEgpzbGlwd2F5LnYxIkUKBVNjb3BlEg0KBWhvc3RzGAEgAygJEhAKCGNsdXN0ZXJzGAIgAygJEgwKBHBvZHMYAyADKAkSDQoFem9uZXMYBCADKAki+gEKClJ1bk9wdGlvbnMSDgoGZm9yY2VkGAEgASgIEg8KB3BheWxvYWQYAiABKAkSEgoKdGltZW91dF9tcxgDIAEoBBIYChBwaW5nX2ludGVydmFsX21zGAQgASgEEhsKE21haW50ZW5hbmNlX3dhaXRfbXMYBSABKAQSDwoHbWF4X291dBgGIAEoDRISCgpvbl9mYWlsdXJlGAcgASgJEhUKDWFnZW50X3dhaXRfbXMYCCABKAQSFgoOcmVib290X3dhaXRfbXMYCSABKAQSEAoIZ3JhY2VfbXMYCiABKAQSCgoCb3AYCyABKAkSDgoGcmVib290GAwgASgJIlgKC1BsYW5SZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRInCgdvcHRpb25zGAIgASgLMhYuc2xpcHdheS52MS5SdW5PcHRpb25zIjIKDFBsYW5SZXNwb25zZRIiCgRwbGFuGAEgASgLMhQuc2xpcHdheS52MS5QbGFuVmlldyLdAQoIUGxhblZpZXcSIwoFd2F2ZXMYASADKAsyFC5zbGlwd2F5LnYxLldhdmVWaWV3EigKB3NraXBwZWQYAiADKAsyFy5zbGlwd2F5LnYxLlBsYW5uZWRIb3N0EiQKCGJsb2NrZXJzGAMgAygLMhIuc2xpcHdheS52MS5SZWFzb24SJAoId2FybmluZ3MYBCADKAsyEi5zbGlwd2F5LnYxLlJlYXNvbhInCgdvcHRpb25zGAUgASgLMhYuc2xpcHdheS52MS5SdW5PcHRpb25zEg0KBWhvc3RzGAYgAygJIlMKCFdhdmVWaWV3Eg4KBm51bWJlchgBIAEoDRIPCgdjbHVzdGVyGAIgASgJEiYKBWhvc3RzGAMgAygLMhcuc2xpcHdheS52MS5QbGFubmVkSG9zdCJfCgtQbGFubmVkSG9zdBIMCgRob3N0GAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSDQoFc3RlcHMYAyADKAkSIgoGcmVhc29uGAQgASgLMhIuc2xpcHdheS52MS5SZWFzb24iQgoGUmVhc29uEgwKBHJ1bGUYASABKAkSDwoHc3ViamVjdBgCIAEoCRIMCgR0ZXh0GAMgASgJEgsKA2ZpeBgEIAEoCSJwCg9TdGFydFJ1blJlcXVlc3QSIAoFc2NvcGUYASABKAsyES5zbGlwd2F5LnYxLlNjb3BlEicKB29wdGlvbnMYAiABKAsyFi5zbGlwd2F5LnYxLlJ1bk9wdGlvbnMSEgoKcmVxdWVzdF9pZBgDIAEoCSJDChBTdGFydFJ1blJlc3BvbnNlEgsKA3J1bhgBIAEoCRIiCgRwbGFuGAIgASgLMhQuc2xpcHdheS52MS5QbGFuVmlldyIxCg9XYXRjaFJ1blJlcXVlc3QSCwoDcnVuGAEgASgJEhEKCWFmdGVyX3NlcRgCIAEoBCKZAQoQV2F0Y2hSdW5SZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlld0gAEiMKBGxpbmUYAiABKAsyEy5zbGlwd2F5LnYxLkxvZ0xpbmVIABIsCghwcm9ncmVzcxgDIAEoCzIYLnNsaXB3YXkudjEuUHJvZ3Jlc3NWaWV3SABCCQoHbWVzc2FnZSJECgdMb2dMaW5lEgsKA3NlcRgBIAEoBBINCgVhdF9tcxgCIAEoAxIPCgdzdWJqZWN0GAMgASgJEgwKBHRleHQYBCABKAkiXgoMUHJvZ3Jlc3NWaWV3EgwKBGhvc3QYASABKAkSDQoFc3RhZ2UYAiABKAkSFAoHcGVyY2VudBgDIAEoDUgAiAEBEg8KB21lc3NhZ2UYBCABKAlCCgoIX3BlcmNlbnQiwwIKB1J1blZpZXcSCwoDcnVuGAEgASgJEg0KBXN0YXRlGAIgASgJEg8KB291dGNvbWUYAyABKAkSDwoHZGV0YWlscxgEIAEoCRIOCgZwYXVzZWQYBSABKAgSKAoMcGF1c2VfcmVhc29uGAYgASgLMhIuc2xpcHdheS52MS5SZWFzb24SFQoNc3RhcnRlZF9hdF9tcxgHIAEoAxITCgtlbmRlZF9hdF9tcxgIIAEoAxISCgpzdGFydGVkX2J5GAkgASgJEicKB29wdGlvbnMYCiABKAsyFi5zbGlwd2F5LnYxLlJ1bk9wdGlvbnMSIAoFc2NvcGUYCyABKAsyES5zbGlwd2F5LnYxLlNjb3BlEiMKBWhvc3RzGAwgAygLMhQuc2xpcHdheS52MS5Ib3N0VmlldxIQCghsYXN0X3NlcRgNIAEoBCKZAgoISG9zdFZpZXcSDAoEbmFtZRgBIAEoCRIPCgdjbHVzdGVyGAIgASgJEgwKBHdhdmUYAyABKA0SDQoFc3RhdGUYBCABKAkSDwoHb3V0Y29tZRgFIAEoCRITCgtyZWFzb25fY29kZRgGIAEoCRIOCgZyZWFzb24YByABKAkSEAoIY29yZG9uZWQYCCABKAgSDAoEc3RlcBgJIAEoCRIPCgdhdHRlbXB0GAogASgNEhoKEnN0ZXBfc3RhcnRlZF9hdF9tcxgLIAEoAxInCgZzdGFnZXMYDCADKAsyFy5zbGlwd2F5LnYxLlN0YWdlUmVjb3JkEiUKCXdhaXRzX2ZvchgNIAMoCzISLnNsaXB3YXkudjEuUmVhc29uIs8BCgtTdGFnZVJlY29yZBINCgVzdGFnZRgBIAEoCRIPCgdhdHRlbXB0GAIgASgNEg8KB3ZlcmRpY3QYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESDgoGc2lnbmFsGAUgASgJEhIKCnN0YXJ0ZWRfYXQYBiABKAkSEAoIZW5kZWRfYXQYByABKAkSEwoLZHVyYXRpb25fbXMYCCABKAQSDgoGcmVhc29uGAkgASgJEg4KBm91dHB1dBgKIAEoCUIMCgpfZXhpdF9jb2RlIiAKD0xpc3RSdW5zUmVxdWVzdBINCgVsaW1pdBgBIAEoDSI1ChBMaXN0UnVuc1Jlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5zbGlwd2F5LnYxLlJ1blZpZXciHAoNR2V0UnVuUmVxdWVzdBILCgNydW4YASABKAkiMgoOR2V0UnVuUmVzcG9uc2USIAoDcnVuGAEgASgLMhMuc2xpcHdheS52MS5SdW5WaWV3Ih8KEEdldFJlcG9ydFJlcXVlc3QSCwoDcnVuGAEgASgJIlkKEUdldFJlcG9ydFJlc3BvbnNlEiIKBnJlcG9ydBgBIAEoCzISLnNsaXB3YXkudjEuUmVwb3J0EiAKA2xvZxgCIAMoCzITLnNsaXB3YXkudjEuTG9nTGluZSKwAgoGUmVwb3J0EgsKA3J1bhgBIAEoCRIPCgdvdXRjb21lGAIgASgJEg8KB3N1Y2Nlc3MYAyABKAgSDwoHZGV0YWlscxgEIAEoCRItCgxob3N0c3VwZGF0ZWQYBSADKAsyFy5zbGlwd2F5LnYxLkhvc3RVcGRhdGVkEi0KDGhvc3Rzc2tpcHBlZBgGIAMoCzIXLnNsaXB3YXkudjEuSG9zdFNraXBwZWQSJQoFaG9zdHMYByADKAsyFi5zbGlwd2F5LnYxLkhvc3RSZXBvcnQSEgoKc3RhcnRlZF9hdBgIIAEoCRIQCghlbmRlZF9hdBgJIAEoCRISCgpzdGFydGVkX2J5GAogASgJEicKBmxlZGdlchgLIAMoCzIXLnNsaXB3YXkudjEuTGVkZ2VyRW50cnkiYwoLSG9zdFVwZGF0ZWQSDgoGaG9zdGlkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEhEKCXN0YXJ0ZGF0ZRgDIAEoCRIPCgdlbmRkYXRlGAQgASgJEg4KBm91dHB1dBgFIAEoCSI/CgtIb3N0U2tpcHBlZBIOCgZob3N0aWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJInkKCkhvc3RSZXBvcnQSDAoEbmFtZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRITCgtyZWFzb25fY29kZRgEIAEoCRInCgZzdGFnZXMYBSADKAsyFy5zbGlwd2F5LnYxLlN0YWdlUmVjb3JkIlcKEUNvbnRyb2xSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCRIlCgZhY3Rpb24YAiABKA4yFS5zbGlwd2F5LnYxLlJ1bkFjdGlvbhIOCgZyZWFzb24YAyABKAkiNgoSQ29udHJvbFJ1blJlc3BvbnNlEiAKA3J1bhgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlldyJnChJDb250cm9sSG9zdFJlcXVlc3QSCwoDcnVuGAEgASgJEgwKBGhvc3QYAiABKAkSJgoGYWN0aW9uGAMgASgOMhYuc2xpcHdheS52MS5Ib3N0QWN0aW9uEg4KBnJlYXNvbhgEIAEoCSI3ChNDb250cm9sSG9zdFJlc3BvbnNlEiAKA3J1bhgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlldyJFChBMaXN0SG9zdHNSZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRIPCgdyZWZyZXNoGAIgASgIIjkKEUxpc3RIb3N0c1Jlc3BvbnNlEiQKBWhvc3RzGAEgAygLMhUuc2xpcHdheS52MS5GbGVldEhvc3QiHgoOR2V0SG9zdFJlcXVlc3QSDAoEaG9zdBgBIAEoCSI2Cg9HZXRIb3N0UmVzcG9uc2USIwoEaG9zdBgBIAEoCzIVLnNsaXB3YXkudjEuRmxlZXRIb3N0IsgDCglGbGVldEhvc3QSDAoEbmFtZRgBIAEoCRIxCgZsYWJlbHMYAiADKAsyIS5zbGlwd2F5LnYxLkZsZWV0SG9zdC5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYAyABKAgSEAoIc2luY2VfbXMYBCABKAMSGQoRbGFzdF9oZWFydGJlYXRfbXMYBSABKAMSDwoHYm9vdF9pZBgGIAEoCRIVCg1hZ2VudF92ZXJzaW9uGAcgASgJEg4KBmtlcm5lbBgIIAEoCRIUCgxub2RlX3ZlcnNpb24YCSABKAkSEAoIZXhlY3V0b3IYCiABKAkSEAoIY29yZG9uZWQYCyABKAgSFQoNY29yZG9uX3JlYXNvbhgMIAEoCRIjCgVob29rcxgNIAMoCzIULnNsaXB3YXkudjEuSG9va1ZpZXcSEQoJaG9va3NfZGlyGA4gASgJEhUKDWhvb2tzX3Byb2JsZW0YDyABKAkSCwoDcnVuGBAgASgJEhIKCmhvb2tzX2hhc2gYESABKAkSEgoKaG9va3NfcHVzaBgSIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkgKCEhvb2tWaWV3Eg0KBXN0YWdlGAEgASgJEgwKBGZpbGUYAiABKAkSDgoGc2hhMjU2GAMgASgJEg8KB3Byb2JsZW0YBCABKAkiHgoOV2h5SG9zdFJlcXVlc3QSDAoEaG9zdBgBIAEoCSJECg9XaHlIb3N0UmVzcG9uc2USDAoEaG9zdBgBIAEoCRIjCgdyZWFzb25zGAIgAygLMhIuc2xpcHdheS52MS5SZWFzb24iSAoQUGluZ0hvc3RzUmVxdWVzdBIgCgVzY29wZRgBIAEoCzIRLnNsaXB3YXkudjEuU2NvcGUSEgoKdGltZW91dF9tcxgCIAEoBCI4ChFQaW5nSG9zdHNSZXNwb25zZRIjCgVob3N0cxgBIAMoCzIULnNsaXB3YXkudjEuSG9zdFBpbmciSwoISG9zdFBpbmcSDAoEaG9zdBgBIAEoCRIKCgJvaxgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhQKDG1pbGxpc2Vjb25kcxgEIAEoASJCChBTZXRDb3Jkb25SZXF1ZXN0EgwKBGhvc3QYASABKAkSEAoIY29yZG9uZWQYAiABKAgSDgoGcmVhc29uGAMgASgJIjgKEVNldENvcmRvblJlc3BvbnNlEiMKBGhvc3QYASABKAsyFS5zbGlwd2F5LnYxLkZsZWV0SG9zdCIgChFMaXN0TGVkZ2VyUmVxdWVzdBILCgNhbGwYASABKAgiPgoSTGlzdExlZGdlclJlc3BvbnNlEigKB2VudHJpZXMYASADKAsyFy5zbGlwd2F5LnYxLkxlZGdlckVudHJ5IowBCgtMZWRnZXJFbnRyeRIKCgJpZBgBIAEoCRILCgNydW4YAiABKAkSDAoEaG9zdBgDIAEoCRIOCgZjaGFuZ2UYBCABKAkSDAoEdW5kbxgFIAEoCRIUCgxvcGVuZWRfYXRfbXMYBiABKAMSFAoMY2xvc2VkX2F0X21zGAcgASgDEgwKBG5vdGUYCCABKAkiIQoQTGlzdEF1ZGl0UmVxdWVzdBINCgVsaW1pdBgBIAEoDSI8ChFMaXN0QXVkaXRSZXNwb25zZRInCgdlbnRyaWVzGAEgAygLMhYuc2xpcHdheS52MS5BdWRpdEVudHJ5ImQKCkF1ZGl0RW50cnkSDQoFYXRfbXMYASABKAMSCwoDd2hvGAIgASgJEgwKBHJvbGUYAyABKAkSDgoGbWV0aG9kGAQgASgJEgwKBHdoYXQYBSABKAkSDgoGcmVzdWx0GAYgASgJIjIKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRob3N0GAEgASgJEg4KBnR0bF9tcxgCIAEoBCJPChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhUKDWV4cGlyZXNfYXRfbXMYAiABKAMSEgoKZW5yb2xfcG9ydBgDIAEoDSJ7ChBQdXNoSG9va3NSZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRIjCgVmaWxlcxgCIAMoCzIULnNsaXB3YXkudjEuSG9va0ZpbGUSDAoEaGFzaBgDIAEoCRISCgp0aW1lb3V0X21zGAQgASgEIj0KCEhvb2tGaWxlEgwKBG5hbWUYASABKAkSDwoHY29udGVudBgCIAEoDBISCgpleGVjdXRhYmxlGAMgASgIIjgKEVB1c2hIb29rc1Jlc3BvbnNlEiMKBWhvc3RzGAEgAygLMhQuc2xpcHdheS52MS5Ib29rUHVzaCJmCghIb29rUHVzaBIMCgRob3N0GAEgASgJEgoKAm9rGAIgASgIEg8KB2NoYW5nZWQYAyABKAgSDwoHcHJvYmxlbRgEIAEoCRIMCgRoYXNoGAUgASgJEhAKCHJlcGxhY2VkGAYgASgJIjEKEVJlbW92ZUhvc3RSZXF1ZXN0EgwKBGhvc3QYASABKAkSDgoGcmVhc29uGAIgASgJIjkKElJlbW92ZUhvc3RSZXNwb25zZRIMCgRob3N0GAEgASgJEhUKDXdhc19jb25uZWN0ZWQYAiABKAgqhAEKCVJ1bkFjdGlvbhIaChZSVU5fQUNUSU9OX1VOU1BFQ0lGSUVEEAASFAoQUlVOX0FDVElPTl9QQVVTRRABEhUKEVJVTl9BQ1RJT05fUkVTVU1FEAISFAoQUlVOX0FDVElPTl9BQk9SVBADEhgKFFJVTl9BQ1RJT05fQUJPUlRfTk9XEAQqcQoKSG9zdEFjdGlvbhIbChdIT1NUX0FDVElPTl9VTlNQRUNJRklFRBAAEhUKEUhPU1RfQUNUSU9OX1JFVFJZEAESFAoQSE9TVF9BQ1RJT05fU0tJUBACEhkKFUhPU1RfQUNUSU9OX01BUktfRE9ORRADMq8KCg9PcGVyYXRvclNlcnZpY2USOQoEUGxhbhIXLnNsaXB3YXkudjEuUGxhblJlcXVlc3QaGC5zbGlwd2F5LnYxLlBsYW5SZXNwb25zZRJFCghTdGFydFJ1bhIbLnNsaXB3YXkudjEuU3RhcnRSdW5SZXF1ZXN0Ghwuc2xpcHdheS52MS5TdGFydFJ1blJlc3BvbnNlEkcKCFdhdGNoUnVuEhsuc2xpcHdheS52MS5XYXRjaFJ1blJlcXVlc3QaHC5zbGlwd2F5LnYxLldhdGNoUnVuUmVzcG9uc2UwARJFCghMaXN0UnVucxIbLnNsaXB3YXkudjEuTGlzdFJ1bnNSZXF1ZXN0Ghwuc2xpcHdheS52MS5MaXN0UnVuc1Jlc3BvbnNlEj8KBkdldFJ1bhIZLnNsaXB3YXkudjEuR2V0UnVuUmVxdWVzdBoaLnNsaXB3YXkudjEuR2V0UnVuUmVzcG9uc2USSAoJR2V0UmVwb3J0Ehwuc2xpcHdheS52MS5HZXRSZXBvcnRSZXF1ZXN0Gh0uc2xpcHdheS52MS5HZXRSZXBvcnRSZXNwb25zZRJLCgpDb250cm9sUnVuEh0uc2xpcHdheS52MS5Db250cm9sUnVuUmVxdWVzdBoeLnNsaXB3YXkudjEuQ29udHJvbFJ1blJlc3BvbnNlEk4KC0NvbnRyb2xIb3N0Eh4uc2xpcHdheS52MS5Db250cm9sSG9zdFJlcXVlc3QaHy5zbGlwd2F5LnYxLkNvbnRyb2xIb3N0UmVzcG9uc2USSAoJTGlzdEhvc3RzEhwuc2xpcHdheS52MS5MaXN0SG9zdHNSZXF1ZXN0Gh0uc2xpcHdheS52MS5MaXN0SG9zdHNSZXNwb25zZRJCCgdHZXRIb3N0Ehouc2xpcHdheS52MS5HZXRIb3N0UmVxdWVzdBobLnNsaXB3YXkudjEuR2V0SG9zdFJlc3BvbnNlEkIKB1doeUhvc3QSGi5zbGlwd2F5LnYxLldoeUhvc3RSZXF1ZXN0Ghsuc2xpcHdheS52MS5XaHlIb3N0UmVzcG9uc2USSAoJUGluZ0hvc3RzEhwuc2xpcHdheS52MS5QaW5nSG9zdHNSZXF1ZXN0Gh0uc2xpcHdheS52MS5QaW5nSG9zdHNSZXNwb25zZRJICglTZXRDb3Jkb24SHC5zbGlwd2F5LnYxLlNldENvcmRvblJlcXVlc3QaHS5zbGlwd2F5LnYxLlNldENvcmRvblJlc3BvbnNlEksKCkxpc3RMZWRnZXISHS5zbGlwd2F5LnYxLkxpc3RMZWRnZXJSZXF1ZXN0Gh4uc2xpcHdheS52MS5MaXN0TGVkZ2VyUmVzcG9uc2USSAoJTGlzdEF1ZGl0Ehwuc2xpcHdheS52MS5MaXN0QXVkaXRSZXF1ZXN0Gh0uc2xpcHdheS52MS5MaXN0QXVkaXRSZXNwb25zZRJOCgtDcmVhdGVUb2tlbhIeLnNsaXB3YXkudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Gh8uc2xpcHdheS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEkgKCVB1c2hIb29rcxIcLnNsaXB3YXkudjEuUHVzaEhvb2tzUmVxdWVzdBodLnNsaXB3YXkudjEuUHVzaEhvb2tzUmVzcG9uc2USSwoKUmVtb3ZlSG9zdBIdLnNsaXB3YXkudjEuUmVtb3ZlSG9zdFJlcXVlc3QaHi5zbGlwd2F5LnYxLlJlbW92ZUhvc3RSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * Scope: exactly one of the four lists is used.
@@ -1127,6 +1127,19 @@ export const ControlHostResponseSchema: GenMessage<ControlHostResponse> = /*@__P
  * @generated from message slipway.v1.ListHostsRequest
  */
 export type ListHostsRequest = Message<"slipway.v1.ListHostsRequest"> & {
+  /**
+   * Empty scope: every host of the fleet.
+   *
+   * @generated from field: slipway.v1.Scope scope = 1;
+   */
+  scope?: Scope | undefined;
+
+  /**
+   * Have the hosts look at their hooks now, instead of telling what they said last.
+   *
+   * @generated from field: bool refresh = 2;
+   */
+  refresh: boolean;
 };
 
 /**
@@ -1274,6 +1287,20 @@ export type FleetHost = Message<"slipway.v1.FleetHost"> & {
    * @generated from field: string run = 16;
    */
   run: string;
+
+  /**
+   * Hash of all files of the hooks directory; empty when they cannot be read, or are more than can be pushed.
+   *
+   * @generated from field: string hooks_hash = 17;
+   */
+  hooksHash: string;
+
+  /**
+   * The host takes pushed hooks: slipway.hooks.push=true in its agent.properties.
+   *
+   * @generated from field: bool hooks_push = 18;
+   */
+  hooksPush: boolean;
 };
 
 /**
@@ -1690,6 +1717,13 @@ export type CreateTokenResponse = Message<"slipway.v1.CreateTokenResponse"> & {
    * @generated from field: int64 expires_at_ms = 2;
    */
   expiresAtMs: bigint;
+
+  /**
+   * Port of the controller on which the token is good.
+   *
+   * @generated from field: uint32 enrol_port = 3;
+   */
+  enrolPort: number;
 };
 
 /**
@@ -1698,6 +1732,188 @@ export type CreateTokenResponse = Message<"slipway.v1.CreateTokenResponse"> & {
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
   messageDesc(file_slipway_v1_operator, 51);
+
+/**
+ * @generated from message slipway.v1.PushHooksRequest
+ */
+export type PushHooksRequest = Message<"slipway.v1.PushHooksRequest"> & {
+  /**
+   * @generated from field: slipway.v1.Scope scope = 1;
+   */
+  scope?: Scope | undefined;
+
+  /**
+   * All files of the directory; at most 64, 1 MiB each and 3 MiB together.
+   *
+   * @generated from field: repeated slipway.v1.HookFile files = 2;
+   */
+  files: HookFile[];
+
+  /**
+   * Hash of the files (see hookSetHash in the shared package); checked against what arrived.
+   *
+   * @generated from field: string hash = 3;
+   */
+  hash: string;
+
+  /**
+   * How long to wait for each host, in milliseconds. 0: the default, 15000.
+   *
+   * @generated from field: uint64 timeout_ms = 4;
+   */
+  timeoutMs: bigint;
+};
+
+/**
+ * Describes the message slipway.v1.PushHooksRequest.
+ * Use `create(PushHooksRequestSchema)` to create a new message.
+ */
+export const PushHooksRequestSchema: GenMessage<PushHooksRequest> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 52);
+
+/**
+ * @generated from message slipway.v1.HookFile
+ */
+export type HookFile = Message<"slipway.v1.HookFile"> & {
+  /**
+   * A plain file name: no slash, no leading dot.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bytes content = 2;
+   */
+  content: Uint8Array;
+
+  /**
+   * @generated from field: bool executable = 3;
+   */
+  executable: boolean;
+};
+
+/**
+ * Describes the message slipway.v1.HookFile.
+ * Use `create(HookFileSchema)` to create a new message.
+ */
+export const HookFileSchema: GenMessage<HookFile> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 53);
+
+/**
+ * @generated from message slipway.v1.PushHooksResponse
+ */
+export type PushHooksResponse = Message<"slipway.v1.PushHooksResponse"> & {
+  /**
+   * @generated from field: repeated slipway.v1.HookPush hosts = 1;
+   */
+  hosts: HookPush[];
+};
+
+/**
+ * Describes the message slipway.v1.PushHooksResponse.
+ * Use `create(PushHooksResponseSchema)` to create a new message.
+ */
+export const PushHooksResponseSchema: GenMessage<PushHooksResponse> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 54);
+
+/**
+ * @generated from message slipway.v1.HookPush
+ */
+export type HookPush = Message<"slipway.v1.HookPush"> & {
+  /**
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * The host has the files now.
+   *
+   * @generated from field: bool ok = 2;
+   */
+  ok: boolean;
+
+  /**
+   * False when it had them already.
+   *
+   * @generated from field: bool changed = 3;
+   */
+  changed: boolean;
+
+  /**
+   * Why it does not have them; empty when it does.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+
+  /**
+   * Hash of the host's directory as it was told last.
+   *
+   * @generated from field: string hash = 5;
+   */
+  hash: string;
+
+  /**
+   * Where the files that were there before are now.
+   *
+   * @generated from field: string replaced = 6;
+   */
+  replaced: string;
+};
+
+/**
+ * Describes the message slipway.v1.HookPush.
+ * Use `create(HookPushSchema)` to create a new message.
+ */
+export const HookPushSchema: GenMessage<HookPush> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 55);
+
+/**
+ * @generated from message slipway.v1.RemoveHostRequest
+ */
+export type RemoveHostRequest = Message<"slipway.v1.RemoveHostRequest"> & {
+  /**
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message slipway.v1.RemoveHostRequest.
+ * Use `create(RemoveHostRequestSchema)` to create a new message.
+ */
+export const RemoveHostRequestSchema: GenMessage<RemoveHostRequest> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 56);
+
+/**
+ * @generated from message slipway.v1.RemoveHostResponse
+ */
+export type RemoveHostResponse = Message<"slipway.v1.RemoveHostResponse"> & {
+  /**
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * Its agent was connected, and was cut off.
+   *
+   * @generated from field: bool was_connected = 2;
+   */
+  wasConnected: boolean;
+};
+
+/**
+ * Describes the message slipway.v1.RemoveHostResponse.
+ * Use `create(RemoveHostResponseSchema)` to create a new message.
+ */
+export const RemoveHostResponseSchema: GenMessage<RemoveHostResponse> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 57);
 
 /**
  * @generated from enum slipway.v1.RunAction
@@ -1935,6 +2151,28 @@ export const OperatorService: GenService<{
     methodKind: "unary";
     input: typeof CreateTokenRequestSchema;
     output: typeof CreateTokenResponseSchema;
+  },
+  /**
+   * PushHooks replaces the hooks directories of the hosts of a scope by one set of files, each as a whole or not at all.
+   * Every host answers for itself; hosts that do not allow it, are in a run or are not connected are refused by name.
+   *
+   * @generated from rpc slipway.v1.OperatorService.PushHooks
+   */
+  pushHooks: {
+    methodKind: "unary";
+    input: typeof PushHooksRequestSchema;
+    output: typeof PushHooksResponseSchema;
+  },
+  /**
+   * RemoveHost forgets a host: its session ends and none of its certificates is accepted any more. A new token brings it back.
+   * Refused while a run has it in hand or holds a cordon on it.
+   *
+   * @generated from rpc slipway.v1.OperatorService.RemoveHost
+   */
+  removeHost: {
+    methodKind: "unary";
+    input: typeof RemoveHostRequestSchema;
+    output: typeof RemoveHostResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_slipway_v1_operator, 0);

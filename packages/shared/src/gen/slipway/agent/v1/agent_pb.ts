@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file slipway/agent/v1/agent.proto.
  */
 export const file_slipway_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChxzbGlwd2F5L2FnZW50L3YxL2FnZW50LnByb3RvEhBzbGlwd2F5LmFnZW50LnYxIlUKDEVucm9sUmVxdWVzdBIQCgh0b2tlbl9pZBgBIAEoCRIUCgx0b2tlbl9zZWNyZXQYAiABKAkSDAoEaG9zdBgDIAEoCRIPCgdjc3JfcGVtGAQgASgJIjgKDUVucm9sUmVzcG9uc2USFwoPY2VydGlmaWNhdGVfcGVtGAEgASgJEg4KBmNhX3BlbRgCIAEoCSKNAgoOU2Vzc2lvblJlcXVlc3QSKAoFaGVsbG8YASABKAsyFy5zbGlwd2F5LmFnZW50LnYxLkhlbGxvSAASMAoJaGVhcnRiZWF0GAIgASgLMhsuc2xpcHdheS5hZ2VudC52MS5IZWFydGJlYXRIABIuCgZyZXBvcnQYAyABKAsyHC5zbGlwd2F5LmFnZW50LnYxLlN0ZXBSZXBvcnRIABIyCghwcm9ncmVzcxgEIAEoCzIeLnNsaXB3YXkuYWdlbnQudjEuU3RlcFByb2dyZXNzSAASMAoFaG9va3MYBSABKAsyHy5zbGlwd2F5LmFnZW50LnYxLkhvb2tJbnZlbnRvcnlIAEIJCgdtZXNzYWdlIrUCCg9TZXNzaW9uUmVzcG9uc2USLAoHd2VsY29tZRgBIAEoCzIZLnNsaXB3YXkuYWdlbnQudjEuV2VsY29tZUgAEiwKBXN0YXJ0GAIgASgLMhsuc2xpcHdheS5hZ2VudC52MS5TdGFydFN0ZXBIABIuCgZjYW5jZWwYAyABKAsyHC5zbGlwd2F5LmFnZW50LnYxLkNhbmNlbFN0ZXBIABIkCgNhY2sYBCABKAsyFS5zbGlwd2F5LmFnZW50LnYxLkFja0gAEiwKBXF1ZXJ5GAUgASgLMhsuc2xpcHdheS5hZ2VudC52MS5RdWVyeVN0ZXBIABI3Cg1yZWZyZXNoX2hvb2tzGAYgASgLMh4uc2xpcHdheS5hZ2VudC52MS5SZWZyZXNoSG9va3NIAEIJCgdtZXNzYWdlIsMCCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRIMCgRob3N0GAIgASgJEhUKDWFnZW50X3ZlcnNpb24YAyABKAkSDwoHYm9vdF9pZBgEIAEoCRITCgtpbmNhcm5hdGlvbhgFIAEoCRIzCgZsYWJlbHMYBiADKAsyIy5zbGlwd2F5LmFnZW50LnYxLkhlbGxvLkxhYmVsc0VudHJ5Ei4KBWhvb2tzGAcgASgLMh8uc2xpcHdheS5hZ2VudC52MS5Ib29rSW52ZW50b3J5Eg4KBmtlcm5lbBgIIAEoCRIUCgxub2RlX3ZlcnNpb24YCSABKAkSEQoJdXB0aW1lX21zGAogASgEEhAKCGV4ZWN1dG9yGAsgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYwoNSG9va0ludmVudG9yeRILCgNkaXIYASABKAkSDwoHcHJvYmxlbRgCIAEoCRIlCgVob29rcxgDIAMoCzIWLnNsaXB3YXkuYWdlbnQudjEuSG9vaxINCgVub25jZRgEIAEoBCIdCgxSZWZyZXNoSG9va3MSDQoFbm9uY2UYASABKAQiRAoESG9vaxINCgVzdGFnZRgBIAEoCRIMCgRmaWxlGAIgASgJEg4KBnNoYTI1NhgDIAEoCRIPCgdwcm9ibGVtGAQgASgJIkQKCUhlYXJ0YmVhdBILCgNzZXEYASABKAQSKgoHcnVubmluZxgCIAMoCzIZLnNsaXB3YXkuYWdlbnQudjEuU3RlcEtleSJDCgdTdGVwS2V5EgsKA3J1bhgBIAEoCRIMCgRob3N0GAIgASgJEgwKBHN0ZXAYAyABKAkSDwoHYXR0ZW1wdBgEIAEoDSL1AQoJU3RhcnRTdGVwEiYKA2tleRgBIAEoCzIZLnNsaXB3YXkuYWdlbnQudjEuU3RlcEtleRIqCgRob29rGAIgASgLMhouc2xpcHdheS5hZ2VudC52MS5Ib29rU3RlcEgAEjAKB2luc3BlY3QYAyABKAsyHS5zbGlwd2F5LmFnZW50LnYxLkluc3BlY3RTdGVwSAASLgoGcmVib290GAQgASgLMhwuc2xpcHdheS5hZ2VudC52MS5SZWJvb3RTdGVwSAASKgoEbm9vcBgFIAEoCzIaLnNsaXB3YXkuYWdlbnQudjEuTm9vcFN0ZXBIAEIGCgRzcGVjIk0KCEhvb2tTdGVwEg0KBXN0YWdlGAEgASgJEgwKBGFyZ3MYAiADKAkSEgoKdGltZW91dF9tcxgDIAEoBBIQCghncmFjZV9tcxgEIAEoBCINCgtJbnNwZWN0U3RlcCIgCgpSZWJvb3RTdGVwEhIKCnRpbWVvdXRfbXMYASABKAQiCgoITm9vcFN0ZXAiRAoKQ2FuY2VsU3RlcBImCgNrZXkYASABKAsyGS5zbGlwd2F5LmFnZW50LnYxLlN0ZXBLZXkSDgoGcmVhc29uGAIgASgJIjMKCVF1ZXJ5U3RlcBImCgNrZXkYASABKAsyGS5zbGlwd2F5LmFnZW50LnYxLlN0ZXBLZXkiGQoDQWNrEhIKCm91dGJveF9pZHMYASADKAQiWAoHV2VsY29tZRISCgpjb250cm9sbGVyGAEgASgJEhoKEmNvbnRyb2xsZXJfdmVyc2lvbhgCIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAyABKA0inAQKClN0ZXBSZXBvcnQSEQoJb3V0Ym94X2lkGAEgASgEEiYKA2tleRgCIAEoCzIZLnNsaXB3YXkuYWdlbnQudjEuU3RlcEtleRIqCgVzdGF0ZRgDIAEoDjIbLnNsaXB3YXkuYWdlbnQudjEuU3RlcFN0YXRlEioKB3ZlcmRpY3QYBCABKA4yGS5zbGlwd2F5LmFnZW50LnYxLlZlcmRpY3QSFgoJZXhpdF9jb2RlGAUgASgFSACIAQESDgoGc2lnbmFsGAYgASgJEg4KBnJlYXNvbhgHIAEoCRIVCg1zdGFydGVkX2F0X21zGAggASgDEhMKC2VuZGVkX2F0X21zGAkgASgDEhMKC2R1cmF0aW9uX21zGAogASgEEg4KBm91dHB1dBgLIAEoCRIUCgxvdXRwdXRfYnl0ZXMYDCABKAQSMAoIcmVxdWVzdHMYDSABKAsyHi5zbGlwd2F5LmFnZW50LnYxLkhvb2tSZXF1ZXN0cxIuCgVob29rcxgOIAEoCzIfLnNsaXB3YXkuYWdlbnQudjEuSG9va0ludmVudG9yeRIWCg5ib290X2lkX2JlZm9yZRgPIAEoCRIVCg1ib290X2lkX2FmdGVyGBAgASgJEhEKCWhvb2tfZmlsZRgRIAEoCRITCgtob29rX3NoYTI1NhgSIAEoCRIVCg1yZWJvb3Rfd2FudGVkGBMgASgJQgwKCl9leGl0X2NvZGUiYgoMSG9va1JlcXVlc3RzEhcKD3JlYm9vdF9yZXF1aXJlZBgBIAEoCBIaChJyZXJ1bl9hZnRlcl9yZWJvb3QYAiABKAgSDAoEc2tpcBgDIAEoCRIPCgdtZXNzYWdlGAQgASgJImkKDFN0ZXBQcm9ncmVzcxImCgNrZXkYASABKAsyGS5zbGlwd2F5LmFnZW50LnYxLlN0ZXBLZXkSFAoHcGVyY2VudBgCIAEoDUgAiAEBEg8KB21lc3NhZ2UYAyABKAlCCgoIX3BlcmNlbnQqVgoJU3RlcFN0YXRlEhoKFlNURVBfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNTVEVQX1NUQVRFX0FDQ0VQVEVEEAESFAoQU1RFUF9TVEFURV9FTkRFRBACKrUBCgdWZXJkaWN0EhcKE1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIOCgpWRVJESUNUX09LEAESEQoNVkVSRElDVF9BVk9JRBACEhMKD1ZFUkRJQ1RfTk9fSE9PSxADEhIKDlZFUkRJQ1RfRkFJTEVEEAQSFQoRVkVSRElDVF9USU1FRF9PVVQQBRIVChFWRVJESUNUX0NBTkNFTExFRBAGEhcKE1ZFUkRJQ1RfSU5URVJSVVBURUQQBzJiCgxBZ2VudFNlcnZpY2USUgoHU2Vzc2lvbhIgLnNsaXB3YXkuYWdlbnQudjEuU2Vzc2lvblJlcXVlc3QaIS5zbGlwd2F5LmFnZW50LnYxLlNlc3Npb25SZXNwb25zZSgBMAEyXAoQRW5yb2xtZW50U2VydmljZRJICgVFbnJvbBIeLnNsaXB3YXkuYWdlbnQudjEuRW5yb2xSZXF1ZXN0Gh8uc2xpcHdheS5hZ2VudC52MS5FbnJvbFJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChxzbGlwd2F5L2FnZW50L3YxL2FnZW50LnByb3RvEhBzbGlwd2F5LmFnZW50LnYxIlUKDEVucm9sUmVxdWVzdBIQCgh0b2tlbl9pZBgBIAEoCRIUCgx0b2tlbl9zZWNyZXQYAiABKAkSDAoEaG9zdBgDIAEoCRIPCgdjc3JfcGVtGAQgASgJIjgKDUVucm9sUmVzcG9uc2USFwoPY2VydGlmaWNhdGVfcGVtGAEgASgJEg4KBmNhX3BlbRgCIAEoCSLEAgoOU2Vzc2lvblJlcXVlc3QSKAoFaGVsbG8YASABKAsyFy5zbGlwd2F5LmFnZW50LnYxLkhlbGxvSAASMAoJaGVhcnRiZWF0GAIgASgLMhsuc2xpcHdheS5hZ2VudC52MS5IZWFydGJlYXRIABIuCgZyZXBvcnQYAyABKAsyHC5zbGlwd2F5LmFnZW50LnYxLlN0ZXBSZXBvcnRIABIyCghwcm9ncmVzcxgEIAEoCzIeLnNsaXB3YXkuYWdlbnQudjEuU3RlcFByb2dyZXNzSAASMAoFaG9va3MYBSABKAsyHy5zbGlwd2F5LmFnZW50LnYxLkhvb2tJbnZlbnRvcnlIABI1Cgxob29rc19wdXNoZWQYBiABKAsyHS5zbGlwd2F5LmFnZW50LnYxLkhvb2tzUHVzaGVkSABCCQoHbWVzc2FnZSLoAgoPU2Vzc2lvblJlc3BvbnNlEiwKB3dlbGNvbWUYASABKAsyGS5zbGlwd2F5LmFnZW50LnYxLldlbGNvbWVIABIsCgVzdGFydBgCIAEoCzIbLnNsaXB3YXkuYWdlbnQudjEuU3RhcnRTdGVwSAASLgoGY2FuY2VsGAMgASgLMhwuc2xpcHdheS5hZ2VudC52MS5DYW5jZWxTdGVwSAASJAoDYWNrGAQgASgLMhUuc2xpcHdheS5hZ2VudC52MS5BY2tIABIsCgVxdWVyeRgFIAEoCzIbLnNsaXB3YXkuYWdlbnQudjEuUXVlcnlTdGVwSAASNwoNcmVmcmVzaF9ob29rcxgGIAEoCzIeLnNsaXB3YXkuYWdlbnQudjEuUmVmcmVzaEhvb2tzSAASMQoKcHVzaF9ob29rcxgHIAEoCzIbLnNsaXB3YXkuYWdlbnQudjEuUHVzaEhvb2tzSABCCQoHbWVzc2FnZSLDAgoFSGVsbG8SEAoIcHJvdG9jb2wYASABKA0SDAoEaG9zdBgCIAEoCRIVCg1hZ2VudF92ZXJzaW9uGAMgASgJEg8KB2Jvb3RfaWQYBCABKAkSEwoLaW5jYXJuYXRpb24YBSABKAkSMwoGbGFiZWxzGAYgAygLMiMuc2xpcHdheS5hZ2VudC52MS5IZWxsby5MYWJlbHNFbnRyeRIuCgVob29rcxgHIAEoCzIfLnNsaXB3YXkuYWdlbnQudjEuSG9va0ludmVudG9yeRIOCgZrZXJuZWwYCCABKAkSFAoMbm9kZV92ZXJzaW9uGAkgASgJEhEKCXVwdGltZV9tcxgKIAEoBBIQCghleGVjdXRvchgLIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIn8KDUhvb2tJbnZlbnRvcnkSCwoDZGlyGAEgASgJEg8KB3Byb2JsZW0YAiABKAkSJQoFaG9va3MYAyADKAsyFi5zbGlwd2F5LmFnZW50LnYxLkhvb2sSDQoFbm9uY2UYBCABKAQSDAoEaGFzaBgFIAEoCRIMCgRwdXNoGAYgASgIIh0KDFJlZnJlc2hIb29rcxINCgVub25jZRgBIAEoBCJTCglQdXNoSG9va3MSDQoFbm9uY2UYASABKAQSDAoEaGFzaBgCIAEoCRIpCgVmaWxlcxgDIAMoCzIaLnNsaXB3YXkuYWdlbnQudjEuSG9va0ZpbGUiPQoISG9va0ZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEhIKCmV4ZWN1dGFibGUYAyABKAgigAEKC0hvb2tzUHVzaGVkEg0KBW5vbmNlGAEgASgEEg8KB3Byb2JsZW0YAiABKAkSDwoHY2hhbmdlZBgDIAEoCBIQCghyZXBsYWNlZBgEIAEoCRIuCgVob29rcxgFIAEoCzIfLnNsaXB3YXkuYWdlbnQudjEuSG9va0ludmVudG9yeSJECgRIb29rEg0KBXN0YWdlGAEgASgJEgwKBGZpbGUYAiABKAkSDgoGc2hhMjU2GAMgASgJEg8KB3Byb2JsZW0YBCABKAkiRAoJSGVhcnRiZWF0EgsKA3NlcRgBIAEoBBIqCgdydW5uaW5nGAIgAygLMhkuc2xpcHdheS5hZ2VudC52MS5TdGVwS2V5IkMKB1N0ZXBLZXkSCwoDcnVuGAEgASgJEgwKBGhvc3QYAiABKAkSDAoEc3RlcBgDIAEoCRIPCgdhdHRlbXB0GAQgASgNIvUBCglTdGFydFN0ZXASJgoDa2V5GAEgASgLMhkuc2xpcHdheS5hZ2VudC52MS5TdGVwS2V5EioKBGhvb2sYAiABKAsyGi5zbGlwd2F5LmFnZW50LnYxLkhvb2tTdGVwSAASMAoHaW5zcGVjdBgDIAEoCzIdLnNsaXB3YXkuYWdlbnQudjEuSW5zcGVjdFN0ZXBIABIuCgZyZWJvb3QYBCABKAsyHC5zbGlwd2F5LmFnZW50LnYxLlJlYm9vdFN0ZXBIABIqCgRub29wGAUgASgLMhouc2xpcHdheS5hZ2VudC52MS5Ob29wU3RlcEgAQgYKBHNwZWMiTQoISG9va1N0ZXASDQoFc3RhZ2UYASABKAkSDAoEYXJncxgCIAMoCRISCgp0aW1lb3V0X21zGAMgASgEEhAKCGdyYWNlX21zGAQgASgEIg0KC0luc3BlY3RTdGVwIiAKClJlYm9vdFN0ZXASEgoKdGltZW91dF9tcxgBIAEoBCIKCghOb29wU3RlcCJECgpDYW5jZWxTdGVwEiYKA2tleRgBIAEoCzIZLnNsaXB3YXkuYWdlbnQudjEuU3RlcEtleRIOCgZyZWFzb24YAiABKAkiMwoJUXVlcnlTdGVwEiYKA2tleRgBIAEoCzIZLnNsaXB3YXkuYWdlbnQudjEuU3RlcEtleSIZCgNBY2sSEgoKb3V0Ym94X2lkcxgBIAMoBCJYCgdXZWxjb21lEhIKCmNvbnRyb2xsZXIYASABKAkSGgoSY29udHJvbGxlcl92ZXJzaW9uGAIgASgJEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgDIAEoDSKcBAoKU3RlcFJlcG9ydBIRCglvdXRib3hfaWQYASABKAQSJgoDa2V5GAIgASgLMhkuc2xpcHdheS5hZ2VudC52MS5TdGVwS2V5EioKBXN0YXRlGAMgASgOMhsuc2xpcHdheS5hZ2VudC52MS5TdGVwU3RhdGUSKgoHdmVyZGljdBgEIAEoDjIZLnNsaXB3YXkuYWdlbnQudjEuVmVyZGljdBIWCglleGl0X2NvZGUYBSABKAVIAIgBARIOCgZzaWduYWwYBiABKAkSDgoGcmVhc29uGAcgASgJEhUKDXN0YXJ0ZWRfYXRfbXMYCCABKAMSEwoLZW5kZWRfYXRfbXMYCSABKAMSEwoLZHVyYXRpb25fbXMYCiABKAQSDgoGb3V0cHV0GAsgASgJEhQKDG91dHB1dF9ieXRlcxgMIAEoBBIwCghyZXF1ZXN0cxgNIAEoCzIeLnNsaXB3YXkuYWdlbnQudjEuSG9va1JlcXVlc3RzEi4KBWhvb2tzGA4gASgLMh8uc2xpcHdheS5hZ2VudC52MS5Ib29rSW52ZW50b3J5EhYKDmJvb3RfaWRfYmVmb3JlGA8gASgJEhUKDWJvb3RfaWRfYWZ0ZXIYECABKAkSEQoJaG9va19maWxlGBEgASgJEhMKC2hvb2tfc2hhMjU2GBIgASgJEhUKDXJlYm9vdF93YW50ZWQYEyABKAlCDAoKX2V4aXRfY29kZSJiCgxIb29rUmVxdWVzdHMSFwoPcmVib290X3JlcXVpcmVkGAEgASgIEhoKEnJlcnVuX2FmdGVyX3JlYm9vdBgCIAEoCBIMCgRza2lwGAMgASgJEg8KB21lc3NhZ2UYBCABKAkiaQoMU3RlcFByb2dyZXNzEiYKA2tleRgBIAEoCzIZLnNsaXB3YXkuYWdlbnQudjEuU3RlcEtleRIUCgdwZXJjZW50GAIgASgNSACIAQESDwoHbWVzc2FnZRgDIAEoCUIKCghfcGVyY2VudCpWCglTdGVwU3RhdGUSGgoWU1RFUF9TVEFURV9VTlNQRUNJRklFRBAAEhcKE1NURVBfU1RBVEVfQUNDRVBURUQQARIUChBTVEVQX1NUQVRFX0VOREVEEAIqtQEKB1ZlcmRpY3QSFwoTVkVSRElDVF9VTlNQRUNJRklFRBAAEg4KClZFUkRJQ1RfT0sQARIRCg1WRVJESUNUX0FWT0lEEAISEwoPVkVSRElDVF9OT19IT09LEAMSEgoOVkVSRElDVF9GQUlMRUQQBBIVChFWRVJESUNUX1RJTUVEX09VVBAFEhUKEVZFUkRJQ1RfQ0FOQ0VMTEVEEAYSFwoTVkVSRElDVF9JTlRFUlJVUFRFRBAHMmIKDEFnZW50U2VydmljZRJSCgdTZXNzaW9uEiAuc2xpcHdheS5hZ2VudC52MS5TZXNzaW9uUmVxdWVzdBohLnNsaXB3YXkuYWdlbnQudjEuU2Vzc2lvblJlc3BvbnNlKAEwATJcChBFbnJvbG1lbnRTZXJ2aWNlEkgKBUVucm9sEh4uc2xpcHdheS5hZ2VudC52MS5FbnJvbFJlcXVlc3QaHy5zbGlwd2F5LmFnZW50LnYxLkVucm9sUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message slipway.agent.v1.EnrolRequest
@@ -109,6 +109,12 @@ export type SessionRequest = Message<"slipway.agent.v1.SessionRequest"> & {
      */
     value: HookInventory;
     case: "hooks";
+  } | {
+    /**
+     * @generated from field: slipway.agent.v1.HooksPushed hooks_pushed = 6;
+     */
+    value: HooksPushed;
+    case: "hooksPushed";
   } | { case: undefined; value?: undefined };
 };
 
@@ -162,6 +168,12 @@ export type SessionResponse = Message<"slipway.agent.v1.SessionResponse"> & {
      */
     value: RefreshHooks;
     case: "refreshHooks";
+  } | {
+    /**
+     * @generated from field: slipway.agent.v1.PushHooks push_hooks = 7;
+     */
+    value: PushHooks;
+    case: "pushHooks";
   } | { case: undefined; value?: undefined };
 };
 
@@ -274,6 +286,21 @@ export type HookInventory = Message<"slipway.agent.v1.HookInventory"> & {
    * @generated from field: uint64 nonce = 4;
    */
   nonce: bigint;
+
+  /**
+   * Hash of all files of the directory (see hookSetHash in the shared package); empty when they cannot be read, or are
+   * more than can be pushed.
+   *
+   * @generated from field: string hash = 5;
+   */
+  hash: string;
+
+  /**
+   * The host takes pushed hooks: slipway.hooks.push=true in its agent.properties.
+   *
+   * @generated from field: bool push = 6;
+   */
+  push: boolean;
 };
 
 /**
@@ -301,6 +328,115 @@ export type RefreshHooks = Message<"slipway.agent.v1.RefreshHooks"> & {
  */
 export const RefreshHooksSchema: GenMessage<RefreshHooks> = /*@__PURE__*/
   messageDesc(file_slipway_agent_v1_agent, 6);
+
+/**
+ * PushHooks replaces the content of the host's hooks directory by these files, as a whole. Only a host whose operator allows
+ * it (slipway.hooks.push) obeys, and only while no hook and no reboot is in hand. Repeating it changes nothing: what counts
+ * is the hash of what is there.
+ *
+ * @generated from message slipway.agent.v1.PushHooks
+ */
+export type PushHooks = Message<"slipway.agent.v1.PushHooks"> & {
+  /**
+   * @generated from field: uint64 nonce = 1;
+   */
+  nonce: bigint;
+
+  /**
+   * Hash of the files; the agent computes it again.
+   *
+   * @generated from field: string hash = 2;
+   */
+  hash: string;
+
+  /**
+   * @generated from field: repeated slipway.agent.v1.HookFile files = 3;
+   */
+  files: HookFile[];
+};
+
+/**
+ * Describes the message slipway.agent.v1.PushHooks.
+ * Use `create(PushHooksSchema)` to create a new message.
+ */
+export const PushHooksSchema: GenMessage<PushHooks> = /*@__PURE__*/
+  messageDesc(file_slipway_agent_v1_agent, 7);
+
+/**
+ * @generated from message slipway.agent.v1.HookFile
+ */
+export type HookFile = Message<"slipway.agent.v1.HookFile"> & {
+  /**
+   * A plain file name: no slash, no leading dot.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bytes content = 2;
+   */
+  content: Uint8Array;
+
+  /**
+   * @generated from field: bool executable = 3;
+   */
+  executable: boolean;
+};
+
+/**
+ * Describes the message slipway.agent.v1.HookFile.
+ * Use `create(HookFileSchema)` to create a new message.
+ */
+export const HookFileSchema: GenMessage<HookFile> = /*@__PURE__*/
+  messageDesc(file_slipway_agent_v1_agent, 8);
+
+/**
+ * HooksPushed answers PushHooks.
+ *
+ * @generated from message slipway.agent.v1.HooksPushed
+ */
+export type HooksPushed = Message<"slipway.agent.v1.HooksPushed"> & {
+  /**
+   * @generated from field: uint64 nonce = 1;
+   */
+  nonce: bigint;
+
+  /**
+   * Why the directory was left as it was; empty when it now holds the files.
+   *
+   * @generated from field: string problem = 2;
+   */
+  problem: string;
+
+  /**
+   * False when it held them already.
+   *
+   * @generated from field: bool changed = 3;
+   */
+  changed: boolean;
+
+  /**
+   * Where the files that were there before are now; empty when nothing was changed or nothing was there.
+   *
+   * @generated from field: string replaced = 4;
+   */
+  replaced: string;
+
+  /**
+   * The directory afterwards.
+   *
+   * @generated from field: slipway.agent.v1.HookInventory hooks = 5;
+   */
+  hooks?: HookInventory | undefined;
+};
+
+/**
+ * Describes the message slipway.agent.v1.HooksPushed.
+ * Use `create(HooksPushedSchema)` to create a new message.
+ */
+export const HooksPushedSchema: GenMessage<HooksPushed> = /*@__PURE__*/
+  messageDesc(file_slipway_agent_v1_agent, 9);
 
 /**
  * @generated from message slipway.agent.v1.Hook
@@ -338,7 +474,7 @@ export type Hook = Message<"slipway.agent.v1.Hook"> & {
  * Use `create(HookSchema)` to create a new message.
  */
 export const HookSchema: GenMessage<Hook> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 7);
+  messageDesc(file_slipway_agent_v1_agent, 10);
 
 /**
  * @generated from message slipway.agent.v1.Heartbeat
@@ -362,7 +498,7 @@ export type Heartbeat = Message<"slipway.agent.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 8);
+  messageDesc(file_slipway_agent_v1_agent, 11);
 
 /**
  * StepKey names one execution. A repeated key never runs twice.
@@ -402,7 +538,7 @@ export type StepKey = Message<"slipway.agent.v1.StepKey"> & {
  * Use `create(StepKeySchema)` to create a new message.
  */
 export const StepKeySchema: GenMessage<StepKey> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 9);
+  messageDesc(file_slipway_agent_v1_agent, 12);
 
 /**
  * @generated from message slipway.agent.v1.StartStep
@@ -448,7 +584,7 @@ export type StartStep = Message<"slipway.agent.v1.StartStep"> & {
  * Use `create(StartStepSchema)` to create a new message.
  */
 export const StartStepSchema: GenMessage<StartStep> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 10);
+  messageDesc(file_slipway_agent_v1_agent, 13);
 
 /**
  * HookStep runs the hook of one stage out of the host's own hooks directory.
@@ -488,7 +624,7 @@ export type HookStep = Message<"slipway.agent.v1.HookStep"> & {
  * Use `create(HookStepSchema)` to create a new message.
  */
 export const HookStepSchema: GenMessage<HookStep> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 11);
+  messageDesc(file_slipway_agent_v1_agent, 14);
 
 /**
  * InspectStep looks at the hooks directory anew and reports what is there.
@@ -503,7 +639,7 @@ export type InspectStep = Message<"slipway.agent.v1.InspectStep"> & {
  * Use `create(InspectStepSchema)` to create a new message.
  */
 export const InspectStepSchema: GenMessage<InspectStep> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 12);
+  messageDesc(file_slipway_agent_v1_agent, 15);
 
 /**
  * RebootStep reboots the host and ends once the host is back with another boot id.
@@ -524,7 +660,7 @@ export type RebootStep = Message<"slipway.agent.v1.RebootStep"> & {
  * Use `create(RebootStepSchema)` to create a new message.
  */
 export const RebootStepSchema: GenMessage<RebootStep> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 13);
+  messageDesc(file_slipway_agent_v1_agent, 16);
 
 /**
  * NoopStep does nothing, durably: it proves journal, stream and acknowledgement.
@@ -539,7 +675,7 @@ export type NoopStep = Message<"slipway.agent.v1.NoopStep"> & {
  * Use `create(NoopStepSchema)` to create a new message.
  */
 export const NoopStepSchema: GenMessage<NoopStep> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 14);
+  messageDesc(file_slipway_agent_v1_agent, 17);
 
 /**
  * @generated from message slipway.agent.v1.CancelStep
@@ -561,7 +697,7 @@ export type CancelStep = Message<"slipway.agent.v1.CancelStep"> & {
  * Use `create(CancelStepSchema)` to create a new message.
  */
 export const CancelStepSchema: GenMessage<CancelStep> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 15);
+  messageDesc(file_slipway_agent_v1_agent, 18);
 
 /**
  * QueryStep asks for the state of a step; the answer is a StepReport (state UNSPECIFIED when the key is not known).
@@ -580,7 +716,7 @@ export type QueryStep = Message<"slipway.agent.v1.QueryStep"> & {
  * Use `create(QueryStepSchema)` to create a new message.
  */
 export const QueryStepSchema: GenMessage<QueryStep> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 16);
+  messageDesc(file_slipway_agent_v1_agent, 19);
 
 /**
  * Ack tells that a report is durable at the controller; the agent may drop it from its outbox.
@@ -599,7 +735,7 @@ export type Ack = Message<"slipway.agent.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 17);
+  messageDesc(file_slipway_agent_v1_agent, 20);
 
 /**
  * @generated from message slipway.agent.v1.Welcome
@@ -628,7 +764,7 @@ export type Welcome = Message<"slipway.agent.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 18);
+  messageDesc(file_slipway_agent_v1_agent, 21);
 
 /**
  * @generated from message slipway.agent.v1.StepReport
@@ -760,7 +896,7 @@ export type StepReport = Message<"slipway.agent.v1.StepReport"> & {
  * Use `create(StepReportSchema)` to create a new message.
  */
 export const StepReportSchema: GenMessage<StepReport> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 19);
+  messageDesc(file_slipway_agent_v1_agent, 22);
 
 /**
  * @generated from message slipway.agent.v1.HookRequests
@@ -796,7 +932,7 @@ export type HookRequests = Message<"slipway.agent.v1.HookRequests"> & {
  * Use `create(HookRequestsSchema)` to create a new message.
  */
 export const HookRequestsSchema: GenMessage<HookRequests> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 20);
+  messageDesc(file_slipway_agent_v1_agent, 23);
 
 /**
  * StepProgress is for display; it may be lost.
@@ -827,7 +963,7 @@ export type StepProgress = Message<"slipway.agent.v1.StepProgress"> & {
  * Use `create(StepProgressSchema)` to create a new message.
  */
 export const StepProgressSchema: GenMessage<StepProgress> = /*@__PURE__*/
-  messageDesc(file_slipway_agent_v1_agent, 21);
+  messageDesc(file_slipway_agent_v1_agent, 24);
 
 /**
  * @generated from enum slipway.agent.v1.StepState
