@@ -2,6 +2,7 @@ import { SlipwayError } from "@slipway/shared";
 import { Command, CommanderError } from "commander";
 import { init } from "./commands/init.ts";
 import { makeOperator } from "./commands/operator.ts";
+import { actAsOwner } from "./commands/owner.ts";
 import { runController } from "./commands/run.ts";
 import { makeToken } from "./commands/token.ts";
 import { VERSION } from "./version.ts";
@@ -26,6 +27,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option("--name <name>", "name of the certificate authority (default Slipway CA)")
     .action(async (flags: Flags) => {
       const dir = flags["dir"] ?? "";
+      actAsOwner(dir);
       const made = await init({ dir, ...given(flags, "listen", "enrolListen", "name") });
       say(made.length === 0 ? `${dir} is complete, nothing was changed` : `made ${made.join(", ")}`);
       say("next:");
@@ -55,6 +57,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option("--host <name>", "host that the token is good for; without it, any host that does not exist yet")
     .option("--ttl <duration>", "how long it is good", "1h")
     .action((flags: Flags) => {
+      actAsOwner(flags["dir"] ?? "");
       say(makeToken({ dir: flags["dir"] ?? "", host: flags["host"] ?? "", ttl: flags["ttl"] ?? "1h" }).token);
     });
   program
@@ -63,7 +66,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     .requiredOption("--dir <dir>", "directory of the controller")
     .option("--listen <host:port>", "instead of what controller.yaml says")
     .option("--enrol-listen <host:port>", "instead of what controller.yaml says")
-    .action((flags: Flags) => runController({ dir: flags["dir"] ?? "", ...given(flags, "listen", "enrolListen") }));
+    .action((flags: Flags) => {
+      actAsOwner(flags["dir"] ?? "");
+      return runController({ dir: flags["dir"] ?? "", ...given(flags, "listen", "enrolListen") });
+    });
   try {
     await program.parseAsync([...argv]);
     process.exitCode = 0;
