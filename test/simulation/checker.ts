@@ -11,6 +11,8 @@ import type { World } from "./world.ts";
 
 /** Every how many events the costly comparisons are made. */
 const SAMPLE = 64;
+/** What a decision may take from its making to its being carried out, in milliseconds: the longest delay of a flush. */
+const SLACK_MS = 1_000;
 
 /** Watches a world and complains as soon as an invariant of the design is broken. */
 export class Checker {
@@ -84,8 +86,10 @@ export class Checker {
       this.#complain(
         `run ${run.spec.run}: ${[...out].join(", ")} of cluster ${host.cluster} are out, at most ${maxOut} may be`,
       );
-    const allowed = world.gate.allowedAt.get(name);
-    if (allowed === undefined) this.#complain(`run ${run.spec.run}: ${name} goes out and the gate has not agreed`);
+    const age = world.now - (world.gate.allowedAt.get(name) ?? -Infinity);
+    if (age === Infinity) this.#complain(`run ${run.spec.run}: ${name} goes out and the gate has not agreed`);
+    else if (age > GATE_FRESH_MS + SLACK_MS)
+      this.#complain(`run ${run.spec.run}: ${name} goes out on an answer of the gate that is ${age} ms old`);
     this.#cordonDue.set(name, world.now);
     const id = `${run.spec.run}/${name}`;
     const retried =
@@ -151,9 +155,8 @@ export class Checker {
     const recordedAt = this.#cordonDue.get(host);
     if (recordedAt === undefined) return;
     this.#cordonDue.delete(host);
-    const allowed = world.gate.allowedAt.get(host) ?? -Infinity;
-    if (world.now - allowed > GATE_FRESH_MS + world.controllerDownSince(allowed))
-      this.#complain(`${host} is cordoned on an answer of the gate that is ${world.now - allowed} ms old`);
+    const late = world.now - recordedAt - world.controllerDownSince(recordedAt);
+    if (late > SLACK_MS) this.#complain(`${host} is cordoned ${late} ms after it was resolved`);
   }
 
   /** The controller tells an agent to do something. */

@@ -50,6 +50,7 @@ export class Coordinator {
   #whenDurable: (() => void)[] = [];
   /** Engine time of each active run's next deadline. */
   readonly #wakeAt = new Map<string, number>();
+  #startedT = Number.NEGATIVE_INFINITY;
   #sweepDesk = false;
   #deciding = false;
   #inTrouble = false;
@@ -69,6 +70,7 @@ export class Coordinator {
 
   /** Reads everything that is not over from the store. Called once, before any input. */
   restore(): void {
+    this.#startedT = this.#ports.clock.engineMs();
     for (const id of this.#ports.store.activeRuns()) {
       this.#runs.set(id, replay(this.#ports.store.log(id)));
       this.#touch(id);
@@ -411,6 +413,7 @@ export class Coordinator {
       return { name, connected: host.connected, sinceT: host.sinceT, lastSeen: host.lastSeen, cordonedBy };
     };
     return {
+      startedT: this.#startedT,
       host: fact,
       cordonedIn: (cluster) =>
         roster

@@ -14,6 +14,8 @@ export interface HostFact {
 
 /** A snapshot of the fleet. */
 export interface FleetView {
+  /** Engine time at which this controller began. An answer from before may be old: its clock stands still while none runs. */
+  readonly startedT?: number;
   host(name: string): HostFact | undefined;
   /** Hosts of a cluster that are cordoned by anybody. */
   cordonedIn(cluster: string): readonly HostFact[];

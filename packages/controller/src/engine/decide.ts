@@ -128,14 +128,18 @@ class Draft {
     this.records.push({ type: "step-started", host: host.name, step, attempt });
   }
 
-  /** Between the gate's answer and the cordon a pause may have come, or another host may have gone out; then it is asked again. */
+  /**
+   * Between the gate's answer and the cordon a pause or a new controller may have come, or another host may have gone out;
+   * then it is asked again.
+   */
   #gateStillHolds(host: HostRun): boolean {
     const gate = host.steps.at(-1);
     if (gate?.step !== "gate" || gate.endedT === undefined) return true;
     const out = outTogether(this.#run, host, this.#fleet);
     const denial = budgetDenial(host, out, this.#run.spec.options.maxOut);
     if (denial) this.#unknown ??= denial;
-    return denial === undefined && this.#now - gate.endedT <= GATE_FRESH_MS;
+    const isOld = gate.endedT <= (this.#fleet.startedT ?? Number.NEGATIVE_INFINITY);
+    return denial === undefined && !isOld && this.#now - gate.endedT <= GATE_FRESH_MS;
   }
 
   /** A paused run starts nothing. A held one still brings back what is out, but takes nothing more out. */
