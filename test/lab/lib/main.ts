@@ -1,0 +1,130 @@
+import { spawn } from "node:child_process";
+import { parseArgs } from "node:util";
+import { Lab } from "./lab.ts";
+import { installPackages, obstacle } from "./prerequisites.ts";
+import { clearDead, labs } from "./registry.ts";
+import { CONTROLLER, slipwayWords, up } from "./slipway.ts";
+import { LabError, messageOf } from "./system.ts";
+
+const help = `Real systemd hosts on this machine, with Slipway's packages installed: hv1..hvN with an agent each, ${CONTROLLER} with the controller.
+
+  npm run lab -- up --hosts 3          bring a lab up; --install: also install missing Debian packages
+  npm run lab -- slipway host list     the slipway command, on ${CONTROLLER}
+  npm run lab -- shell hv1 [-- CMD]    a shell, or a command, in a host
+  npm run lab -- reboot hv1            systemctl reboot
+  npm run lab -- powercut hv1          everything of the host is gone at once, then it boots; --stay-down: it does not
+  npm run lab -- boot hv1              start a host that is off
+  npm run lab -- isolate|heal hv1      pull its network cable, plug it in again
+  npm run lab -- status                hosts and what they do
+  npm run lab -- down                  end it; nothing is left
+
+--name NAME chooses among several labs (default "lab"). Further options of up: --firmware-ms N, --disk-mib N.`;
+
+const say = (line: string) => console.log(line);
+
+async function main(words: readonly string[]): Promise<number> {
+  // Words of a command in the lab are not ours.
+  const dashes = words.indexOf("--");
+  const command = words.find((word) => !word.startsWith("-")) ?? "";
+  const foreign = command === "slipway" ? words.indexOf(command) + 1 : dashes < 0 ? words.length : dashes + 1;
+  const own = words.slice(0, command === "slipway" ? foreign : dashes < 0 ? words.length : dashes);
+  const { values, positionals } = parseArgs({
+    args: [...own],
+    allowPositionals: true,
+    options: {
+      name: { type: "string", default: "lab" },
+      hosts: { type: "string", default: "3" },
+      install: { type: "boolean", default: false },
+      "stay-down": { type: "boolean", default: false },
+      "firmware-ms": { type: "string", default: "1000" },
+      "disk-mib": { type: "string", default: "512" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  const host = positionals[1] ?? "";
+  if (values.help || command === "" || command === "help") {
+    say(help);
+    return values.help || command === "help" ? 0 : 2;
+  }
+  if (command === "up") return bringUp(values);
+  if (command === "down" && !labs().includes(values.name)) {
+    say(`lab ${values.name} is not up`);
+    return 0;
+  }
+  const lab = Lab.find(values.name);
+  if (command === "status") return status(lab);
+  if (command === "down") {
+    await lab.down();
+    return 0;
+  }
+  if (command === "slipway") return inside(lab, CONTROLLER, slipwayWords(words.slice(foreign)));
+  if (!["shell", "reboot", "powercut", "boot", "isolate", "heal"].includes(command))
+    throw new LabError(`${command}: no such command; npm run lab -- help lists them`);
+  if (host === "") throw new LabError(`${command}: which host? npm run lab -- status lists them`);
+  if (command === "shell") {
+    const rest = words.slice(foreign);
+    return inside(lab, host, rest.length > 0 ? rest : ["bash", "-l"]);
+  }
+  if (command === "reboot") {
+    const before = (await lab.host(host)).boots;
+    await lab.reboot(host);
+    await lab.waitForBoot(host, before + 1);
+  } else if (command === "powercut") await lab.powercut(host, values["stay-down"]);
+  else if (command === "boot") await lab.boots(host);
+  else if (command === "isolate") await lab.isolate(host);
+  else await lab.heal(host);
+  return 0;
+}
+
+async function bringUp(values: {
+  name: string;
+  hosts: string;
+  install: boolean;
+  "firmware-ms": string;
+  "disk-mib": string;
+}) {
+  const number = (flag: string, text: string, low: number, high: number) => {
+    const n = Number(text);
+    if (!/^\d+$/.test(text) || n < low || n > high)
+      throw new LabError(`--${flag}: "${text}" is no number from ${low} to ${high}`);
+    return n;
+  };
+  const hosts = number("hosts", values.hosts, 1, 50);
+  const firmwareMs = number("firmware-ms", values["firmware-ms"], 0, 600_000);
+  const diskMiB = number("disk-mib", values["disk-mib"], 64, 65_536);
+  if (values.install) installPackages(say);
+  const problem = obstacle();
+  if (problem !== undefined) throw new LabError(problem);
+  const began = performance.now();
+  await up({ name: values.name, hosts, firmwareMs, diskMiB, say });
+  const flag = values.name === "lab" ? "" : ` --name ${values.name}`;
+  say(`ready after ${((performance.now() - began) / 1000).toFixed(1)} s; try`);
+  for (const example of ["slipway host list", "slipway start --cluster c1", "shell hv1", "powercut hv1", "down"])
+    say(`  npm run lab --${flag} ${example}`);
+  return 0;
+}
+
+async function status(lab: Lab): Promise<number> {
+  for (const { name, state, address, boots, isolated } of await lab.status())
+    say(`${name.padEnd(8)} ${state.padEnd(8)} ${address.padEnd(14)} booted ${boots}x${isolated ? "  isolated" : ""}`);
+  return 0;
+}
+
+/** A command in a host with this terminal; its exit status. */
+async function inside(lab: Lab, host: string, words: readonly string[]): Promise<number> {
+  const [command = "", ...args] = await lab.enter(host, words, process.env["TERM"] ?? "dumb");
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: "inherit" });
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
+    child.once("error", () => resolve(1));
+    child.once("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+try {
+  if (process.platform === "linux" && process.getuid?.() === 0) clearDead();
+  process.exitCode = await main(process.argv.slice(2));
+} catch (thrown) {
+  console.error(`lab: ${messageOf(thrown)}`);
+  process.exitCode = thrown instanceof LabError ? 1 : 2;
+}

@@ -1,0 +1,130 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Lab } from "./lab.ts";
+import { LabError, until } from "./system.ts";
+
+// Slipway on the hosts of a lab: the controller on "ctl", an agent on each of the others.
+
+export const checkout = fileURLToPath(new URL("../../..", import.meta.url));
+export const CONTROLLER = "ctl";
+const CONFIG = "/etc/slipway/cli.yaml";
+const NEEDED = ["slipway-agent", "slipway-controller", "slipway"];
+
+/** Built packages, one of each name; undefined when they have not been built. */
+export function builtPackages(): string[] | undefined {
+  const dir = join(checkout, "build/packages");
+  if (!existsSync(dir)) return undefined;
+  const newest = (name: string) =>
+    readdirSync(dir)
+      .filter((file) => file.startsWith(`${name}_`) && file.endsWith(".deb"))
+      .map((file) => join(dir, file))
+      .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
+  const found = NEEDED.map(newest).filter((file) => file !== undefined);
+  return found.length === NEEDED.length ? found : undefined;
+}
+
+export interface UpOptions {
+  /** Default "lab". */
+  readonly name?: string;
+  /** A number of hosts in cluster c1, or names with labels. */
+  readonly hosts: number | Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly dieWithParent?: boolean;
+  /** Firmware time of a host, milliseconds. Default 1000. */
+  readonly firmwareMs?: number;
+  /** Disk of a host, MiB. Default 512. */
+  readonly diskMiB?: number;
+  /** Lines added to every agent.properties. */
+  readonly properties?: readonly string[];
+  readonly say?: (line: string) => void;
+}
+
+export const labels = { cluster: "c1", pod: "p1", zone: "z1" } as const;
+
+/** Boots the hosts and starts Slipway on them: one controller, agents enrolled and connected. */
+export async function up(options: UpOptions): Promise<Lab> {
+  const { name = "lab", say = () => {}, firmwareMs = 1000, diskMiB = 512 } = options;
+  const hosts: Record<string, Readonly<Record<string, string>>> = typeof options.hosts === "number"
+    ? Object.fromEntries(Array.from({ length: options.hosts }, (_, i) => [`hv${i + 1}`, labels]))
+    : { ...options.hosts };
+  const fallback = process.env["SLIPWAY_LAB_CHECKOUT"];
+  const packages = fallback ? [] : builtPackages();
+  if (packages === undefined) throw new LabError("no packages in build/packages; npm run package builds them");
+  const began = performance.now();
+  const lab = await Lab.boot({
+    dieWithParent: options.dieWithParent ?? false,
+    settings: {
+      ...{
+        name,
+        hosts: [CONTROLLER, ...Object.keys(hosts)],
+        checkout,
+        packages,
+        binds: fallback ? [`${fallback}:/usr/lib/slipway-checkout`] : [],
+        firmwareMs,
+        diskMiB,
+      },
+    },
+  });
+  try {
+    const seconds = () => ((performance.now() - began) / 1000).toFixed(1);
+    say(`${Object.keys(hosts).length + 1} hosts are up with the packages installed after ${seconds()} s`);
+    await startController(lab);
+    await Promise.all(Object.entries(hosts).map(([host, own]) => join_(lab, host, own, options.properties ?? [])));
+    await until("all agents are connected", () => connected(lab, Object.keys(hosts).length));
+    say(`controller and ${Object.keys(hosts).length} agents are connected after ${seconds()} s`);
+    return lab;
+  } catch (thrown) {
+    await lab.down();
+    throw thrown;
+  }
+}
+
+async function startController(lab: Lab): Promise<void> {
+  await lab.sh(
+    CONTROLLER,
+    [
+      "systemctl enable -q --now slipway-controller",
+      // Made by the unit or by the package; asked again it keeps what is there.
+      `slipway-controller operator lab --dir /var/lib/slipway-controller --out /etc/slipway --address ${CONTROLLER}:7443 >/dev/null`,
+    ].join(" && "),
+  );
+}
+
+/** As an administrator joins a host: properties, token, start. */
+async function join_(lab: Lab, host: string, own: Readonly<Record<string, string>>, more: readonly string[]) {
+  const said = await lab.sh(CONTROLLER, `slipway-controller token --dir /var/lib/slipway-controller --host ${host}`);
+  const token = said.trim().split("\n").pop() ?? "";
+  const properties = [
+    "rolling.maintenance.hooks.dir=/etc/slipway/hooks.d",
+    `slipway.controllers=${CONTROLLER}:7443`,
+    `slipway.enrol=${CONTROLLER}:7444`,
+    "slipway.token.file=/etc/slipway/token",
+    `slipway.host=${host}`,
+    `slipway.labels=${Object.entries(own)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(",")}`,
+    ...more,
+  ];
+  putFile(lab, host, "/etc/slipway/token", `${token}\n`, 0o600);
+  putFile(lab, host, "/etc/slipway/agent.properties", `${properties.join("\n")}\n`, 0o644);
+  mkdirSync(lab.path(host, "/etc/slipway/hooks.d"), { recursive: true });
+  await lab.sh(host, "systemctl enable -q --now slipway-agent");
+}
+
+/** Writes a file onto a host's disk, whether the host is on or off. */
+export function putFile(lab: Lab, host: string, file: string, text: string, mode = 0o644): void {
+  const path = lab.path(host, file);
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeFileSync(path, text);
+  chmodSync(path, mode);
+}
+
+/** The operator's command on the controller's host. */
+export const slipwayWords = (args: readonly string[]) => ["slipway", "--config", CONFIG, ...args];
+
+async function connected(lab: Lab, count: number): Promise<boolean> {
+  const { status, stdout } = await lab.exec(CONTROLLER, slipwayWords(["--json", "host", "list"]));
+  if (status !== 0) return false;
+  const { hosts } = JSON.parse(stdout) as { hosts: { connected: boolean }[] };
+  return hosts.filter((host) => host.connected).length === count;
+}
