@@ -5,7 +5,10 @@ import { SlipwayError } from "@slipway/shared";
 import { createLogger } from "@slipway/shared/log";
 import { createNotifier } from "@slipway/shared/notifier";
 import type { Settings } from "../config/settings.ts";
+import { chooseExecutor, hasSystemd } from "../executors/choose.ts";
 import { DirectExecutor } from "../executors/direct/direct.ts";
+import { hostSystemd } from "../executors/systemd/systemctl.ts";
+import { SystemdExecutor } from "../executors/systemd/systemd.ts";
 import { HooksDirectory } from "../hooks/directory.ts";
 import { RealMachine, SimulatedMachine } from "../host/machine.ts";
 import { openSqliteJournal, type SqliteJournal } from "../journal/sqlite.ts";
@@ -38,15 +41,20 @@ export async function runAgent(settings: Settings): Promise<void> {
       notifier.watchdog();
     });
     const tls = readCertificate(settings.tls, settings.host);
-    if (!settings.serviceExecutorDisabled) log("info", "executor: direct (this version has no service executor yet)");
+    const choice = chooseExecutor(settings, hasSystemd());
+    log("info", `executor: ${choice.executor} (${choice.reason})`);
     let core: AgentCore | undefined;
     let machine: Machine | undefined;
-    const executor = new DirectExecutor({
+    const execution = {
       dir: join(settings.stateDir, "steps"),
       bootId: () => machine?.bootId() ?? "",
-      announce: (id) => core?.ended(id),
+      announce: (id: string) => core?.ended(id),
       log,
-    });
+    };
+    const executor =
+      choice.executor === "systemd"
+        ? new SystemdExecutor({ ...execution, limits: settings.limits, systemd: hostSystemd })
+        : new DirectExecutor(execution);
     const cutPower = () => executor.cutPower();
     machine =
       settings.platform === "simulated"
@@ -62,7 +70,7 @@ export async function runAgent(settings: Settings): Promise<void> {
         incarnation: crypto.randomUUID(),
         kernel: release(),
         nodeVersion: process.version,
-        executor: "direct",
+        executor: choice.executor,
       },
     );
     log("info", `agent ${VERSION}: starting for host ${settings.host} (boot ${machine.bootId()})`);

@@ -43,6 +43,9 @@ describe("settings", () => {
         "slipway.labels=cluster=c1,rack=7=8",
         "slipway.state.dir=/srv/agent",
         "slipway.tls.key=/etc/key",
+        "slipway.step.memory.max=2G",
+        "slipway.step.tasks.max=512",
+        "slipway.step.cpu.quota=150%",
         "slipway.platform=simulated",
         "slipway.keepalive.ms=1000",
       ].join("\n"),
@@ -58,6 +61,7 @@ describe("settings", () => {
       labels: { cluster: "c1", rack: "7=8" },
       stateDir: "/srv/agent",
       tls: { ca: "/srv/agent/tls/ca.pem", certificate: "/srv/agent/tls/agent.pem", key: "/etc/key" },
+      limits: { memoryMax: "2G", tasksMax: "512", cpuQuota: "150%" },
       platform: "simulated",
       keepaliveMs: 1000,
       keepaliveTimeoutMs: 2000,
@@ -69,6 +73,7 @@ describe("settings", () => {
       serviceExecutorDisabled: false,
       controllers: [],
       stateDir: "/var/lib/slipway-agent",
+      limits: {},
       platform: "none",
     });
   });
@@ -82,6 +87,13 @@ describe("settings", () => {
     ["slipway.labels=a", 'f:1: slipway.labels is "a"; write name=value,name=value'],
     ["slipway.state.dir=var", 'f:1: slipway.state.dir is "var"; give an absolute path'],
     ["slipway.platform=kvm", 'f:1: slipway.platform is "kvm"; write none or simulated'],
+    [
+      "slipway.step.memory.max=32M",
+      `f:1: slipway.step.memory.max is "32M"; give bytes with K, M or G, at least 64M, or a percentage of the host's memory`,
+    ],
+    ["slipway.step.memory.max=many", /^f:1: slipway\.step\.memory\.max is "many"; give bytes/],
+    ["slipway.step.tasks.max=8", 'f:1: slipway.step.tasks.max is "8"; give a number, at least 32'],
+    ["slipway.step.cpu.quota=2", /^f:1: slipway\.step\.cpu\.quota is "2"; give a percentage/],
     ["slipway.keepalive.ms=1s", 'f:1: slipway.keepalive.ms is "1s"; give whole milliseconds, at least 10'],
     [
       "rolling.maintenance.service.executor.disabled=maybe",

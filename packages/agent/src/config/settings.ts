@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { NAME_PATTERN, nearest, SlipwayError } from "@slipway/shared";
+import type { StepLimits } from "../executors/systemd/unit.ts";
 import { type Property, parseProperties } from "./properties.ts";
 
 /** What the agent is told by its agent.properties. */
@@ -24,6 +25,12 @@ export interface Settings {
   readonly stateDir: string;
   /** `slipway.tls.ca`, `slipway.tls.certificate`, `slipway.tls.key`: paths. Default: ca.pem, agent.pem, agent.key in tls/ of the state directory. */
   readonly tls: { readonly ca: string; readonly certificate: string; readonly key: string };
+  /**
+   * `slipway.step.memory.max`, `slipway.step.tasks.max`, `slipway.step.cpu.quota`: bounds of each hook under the systemd executor,
+   * in systemd's notation: bytes with K, M, G or a percentage (at least 64M); processes and threads (at least 32); a
+   * percentage of one processor. Default: the host's own.
+   */
+  readonly limits: StepLimits;
   /** `slipway.platform`: none, or simulated for a host that only pretends to reboot. Default none. */
   readonly platform: "none" | "simulated";
   /** `slipway.keepalive.ms`: silence after which the controller is asked whether it lives, in milliseconds. Default 3000. */
@@ -43,6 +50,9 @@ const keys = [
   "slipway.tls.ca",
   "slipway.tls.certificate",
   "slipway.tls.key",
+  "slipway.step.memory.max",
+  "slipway.step.tasks.max",
+  "slipway.step.cpu.quota",
   "slipway.platform",
   "slipway.keepalive.ms",
   "slipway.keepalive.timeout.ms",
@@ -102,6 +112,34 @@ export function parseSettings(text: string, file: string): Settings {
     if (!/^\d{1,9}$/.test(text) || Number(text) < 10) throw refuse(key, "give whole milliseconds, at least 10");
     return Number(text);
   }
+  function limit(key: Key, pattern: RegExp, isEnough: (text: string) => boolean, fix: string): string | undefined {
+    const text = value(key);
+    if (text === "") return undefined;
+    if (!pattern.test(text) || !isEnough(text)) throw refuse(key, fix);
+    return text;
+  }
+  function limits(): StepLimits {
+    const enough = (least: number) => (text: string) => bytes(text) >= least;
+    // Runner and hook share the bounds; below these the runner alone would not fit.
+    const memoryMax = limit(
+      "slipway.step.memory.max",
+      /^\d{1,15}[KMGT]?$|^[1-9]\d?%$/,
+      (text) => text.endsWith("%") || bytes(text) >= 64 * 1024 ** 2,
+      "give bytes with K, M or G, at least 64M, or a percentage of the host's memory",
+    );
+    const tasksMax = limit("slipway.step.tasks.max", /^\d{1,9}$/, enough(32), "give a number, at least 32");
+    const cpuQuota = limit(
+      "slipway.step.cpu.quota",
+      /^[1-9]\d{0,5}%$/,
+      () => true,
+      "give a percentage of one processor, for example 150%",
+    );
+    return {
+      ...(memoryMax === undefined ? {} : { memoryMax }),
+      ...(tasksMax === undefined ? {} : { tasksMax }),
+      ...(cpuQuota === undefined ? {} : { cpuQuota }),
+    };
+  }
   function labels(): Record<string, string> {
     const out: Record<string, string> = {};
     for (const pair of list(value("slipway.labels"))) {
@@ -142,10 +180,15 @@ export function parseSettings(text: string, file: string): Settings {
       certificate: path("slipway.tls.certificate", join(stateDir, "tls", "agent.pem")),
       key: path("slipway.tls.key", join(stateDir, "tls", "agent.key")),
     },
+    limits: limits(),
     platform,
     keepaliveMs: milliseconds("slipway.keepalive.ms", 3_000),
     keepaliveTimeoutMs: milliseconds("slipway.keepalive.timeout.ms", 2_000),
   };
+}
+
+function bytes(text: string): number {
+  return Number.parseInt(text, 10) * 1024 ** Math.max(0, " KMGT".indexOf(text.at(-1) ?? ""));
 }
 
 function list(text: string): string[] {

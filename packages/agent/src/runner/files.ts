@@ -1,15 +1,18 @@
-// Shared by the runner and the executor that starts it. Node's own modules only: the runner has to start fast and must not
+// Shared by the runner and the executors that start it. Node's own modules only: the runner has to start fast and must not
 // break because a dependency is being upgraded under it.
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
+  ftruncateSync,
   linkSync,
   openSync,
   readFileSync,
   readSync,
   renameSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +26,9 @@ import { join } from "node:path";
  *   requests      the file behind SLIPWAY_OUTPUT
  *   output.json   what it has written so far; refreshed now and then, not durable
  *   cancel        a reason; its existence asks the runner to end the hook
+ *   reserve       room for a short result on a disk that is full by then
  *   result.json   how it ended; atomic and durable
+ *   stopped.ID    how systemd ended the unit of invocation ID, see executors/systemd
  */
 export const names = {
   spec: "spec.json",
@@ -32,6 +37,7 @@ export const names = {
   requests: "requests",
   output: "output.json",
   cancel: "cancel",
+  reserve: "reserve",
   result: "result.json",
 } as const;
 
@@ -48,6 +54,8 @@ export interface Spec {
   /** Bytes kept of the output's beginning, and of its end. */
   readonly keepBytes: number;
   readonly bootId: string;
+  /** Limit on the memory of runner and hook together, as systemd takes it; absent when there is none. */
+  readonly memoryMax?: string;
 }
 
 export interface Claim {
@@ -56,6 +64,9 @@ export interface Claim {
   readonly startTime: string;
   readonly bootId: string;
   readonly claimedAtMs: number;
+  /** Present under the systemd executor: the unit, and which of its starts. */
+  readonly unit?: string;
+  readonly invocation?: string;
   /** Present when nothing was started and nothing ever will be, with the reason. */
   readonly sealed?: string;
 }
@@ -77,6 +88,10 @@ export interface Outcome extends Output {
   readonly cancelled: boolean;
   readonly cancelReason: string;
   readonly startError: string;
+  /** Present when neither deadline nor Slipway ended it: the host was going down, or the unit was stopped by somebody. */
+  readonly stoppedBy?: "shutdown" | "outside";
+  /** Processes of the hook that the kernel killed for want of memory; absent when nobody counted. */
+  readonly oomKills?: number;
   readonly startedAtMs: number;
   readonly endedAtMs: number;
   readonly durationMs: number;
@@ -84,6 +99,8 @@ export interface Outcome extends Output {
   readonly requests: string;
   readonly bootId: string;
 }
+
+const RESERVE_BYTES = 64 * 1024;
 
 /** Environment variable that marks every process of a hook. */
 export const HOOK_MARKER = "SLIPWAY_STEP";
@@ -101,6 +118,32 @@ export function writeDurably(dir: string, name: string, content: string): void {
     rmSync(temporary, { force: true });
     throw thrown;
   }
+  syncDirectory(dir);
+}
+
+/** Sets room aside for `writeReserved`; a disk that has none left now is no reason not to run. */
+export function reserve(dir: string): void {
+  try {
+    // Written, not merely allocated by length: a hole has no blocks.
+    writeFileSync(join(dir, names.reserve), Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
+  } catch {
+    rmSync(join(dir, names.reserve), { force: true });
+  }
+}
+
+/** Like `writeDurably`, into the blocks that `reserve` got, if there are any. */
+export function writeReserved(dir: string, name: string, content: string): void {
+  const path = join(dir, names.reserve);
+  const over = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  try {
+    const bytes = Buffer.from(content);
+    for (let at = 0; at < bytes.length; ) at += writeSync(over, bytes, at, bytes.length - at, at);
+    ftruncateSync(over, bytes.length);
+    fsyncSync(over);
+  } finally {
+    closeSync(over);
+  }
+  renameSync(path, join(dir, name));
   syncDirectory(dir);
 }
 

@@ -1,9 +1,11 @@
-// The runner: started by the direct executor, one per step, in a session of its own. It outlives the agent, runs the hook,
-// and records what became of it. Usage: node main.js STEP-DIRECTORY
+// The runner: started by an executor, one per step, in a session or a systemd unit of its own. It outlives the agent, runs the
+// hook, and records what became of it. Usage: node main.js STEP-DIRECTORY [UNIT]
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { Capture } from "./capture.ts";
+import { groupMembers, oomKills } from "./cgroup.ts";
 import {
   type Claim,
   HOOK_MARKER,
@@ -11,12 +13,16 @@ import {
   type Outcome,
   readCapped,
   readJson,
+  reserve,
   type Spec,
   type Started,
   takeClaim,
   writeDurably,
+  writeReserved,
 } from "./files.ts";
+import { Forward } from "./forward.ts";
 import { processesOf, processStat, signal } from "./processes.ts";
+import { outliveMemory, type StopCause, stopCause } from "./unit.ts";
 
 /** How often the cancel file is looked for. */
 const CANCEL_POLL_MS = 100;
@@ -29,9 +35,24 @@ const SWEEP_MS = 50;
 const SNAPSHOT_MS = 1_000;
 const RETRY_MS = 500;
 const REQUESTS_KEEP_BYTES = 64 * 1024;
+/** Time the journal gets for a hook's last words once the verdict is recorded. */
+const JOURNAL_MS = 5_000;
+/** Kept of a hook's output and requests, at each end, where there is no room for more. */
+const SHORT_BYTES = 1_024;
+const STDOUT = 1;
+
+/** Name of the unit whose main process this is; undefined under the direct executor. */
+const unit = process.argv[3];
+/** Why systemd ends the unit; undefined as long as it does not. */
+let stopping: Promise<StopCause> | undefined;
+let unitTimeoutMs = Number.POSITIVE_INFINITY;
 
 // Signals meant for the agent's group must not end the hook with it.
 for (const name of ["SIGTERM", "SIGHUP", "SIGINT"] as const) process.on(name, () => {});
+if (unit !== undefined)
+  process.on("SIGTERM", () => {
+    stopping ??= stopCause(unit, unitTimeoutMs);
+  });
 
 let cancelSignalled = false;
 process.on("SIGUSR2", () => {
@@ -48,28 +69,50 @@ async function run(dir: string): Promise<void> {
     startTime: self.startTime,
     bootId: spec.bootId,
     claimedAtMs: Date.now(),
+    ...(unit === undefined ? {} : { unit, invocation: process.env["INVOCATION_ID"] ?? "" }),
   };
   if (!takeClaim(dir, claim)) return;
+  unitTimeoutMs = spec.timeoutMs;
+  reserve(dir);
   const capture = new Capture(spec.keepBytes);
-  const outcome = await runHook(dir, spec, capture);
-  await record(dir, spec, capture, outcome);
+  const { ending, forward } = await runHook(dir, spec, capture);
+  await record(dir, spec, capture, ending);
+  if (unit === undefined) return;
+  // A journal that takes nothing any more must not keep the unit alive: nothing but its own end stops a write under way.
+  if (forward !== undefined && !(await forward.drained(JOURNAL_MS))) process.kill(process.pid, "SIGKILL");
+  process.exitCode = exitStatus(ending);
+}
+
+/** The hook's own status, so that the host's journal shows it; 128 plus the signal's number as shells do. */
+function exitStatus(ending: Ending): number {
+  if (ending.startError !== "") return 203;
+  if (ending.exitCode !== undefined) return ending.exitCode;
+  return ending.signal === "" ? 0 : 128 + (constants.signals[ending.signal as NodeJS.Signals] ?? 0);
 }
 
 type Ending = Omit<Outcome, "output" | "outputBytes" | "requests" | "bootId">;
 
-async function runHook(dir: string, spec: Spec, capture: Capture): Promise<Ending> {
+async function runHook(
+  dir: string,
+  spec: Spec,
+  capture: Capture,
+): Promise<{ ending: Ending; forward: Forward | undefined }> {
   const startedAtMs = Date.now();
   const startMs = performance.now();
-  const ending = (more: Partial<Ending>): Ending => ({
-    signal: "",
-    timedOut: false,
-    cancelled: false,
-    cancelReason: "",
-    startError: "",
-    startedAtMs,
-    endedAtMs: Date.now(),
-    durationMs: performance.now() - startMs,
-    ...more,
+  let forward: Forward | undefined;
+  const ending = (more: Partial<Ending>): { ending: Ending; forward: Forward | undefined } => ({
+    ending: {
+      signal: "",
+      timedOut: false,
+      cancelled: false,
+      cancelReason: "",
+      startError: "",
+      startedAtMs,
+      endedAtMs: Date.now(),
+      durationMs: performance.now() - startMs,
+      ...more,
+    },
+    forward,
   });
   if (cancelWanted(dir)) return ending({ cancelled: true, cancelReason: cancelReason(dir) });
   const requests = join(dir, names.requests);
@@ -93,10 +136,15 @@ async function runHook(dir: string, spec: Spec, capture: Capture): Promise<Endin
     return ending({ startError: startError(startFailure) });
   }
   const hook: Started = { pid: child.pid, startTime: processStat(child.pid)?.startTime ?? "" };
+  if (unit !== undefined) {
+    outliveMemory();
+    forward = new Forward(STDOUT, [child.stdout, child.stderr]);
+  }
   let lastDataMs = performance.now();
   const take = (chunk: Buffer) => {
     lastDataMs = performance.now();
     capture.add(chunk);
+    forward?.add(chunk);
   };
   for (const stream of [child.stdout, child.stderr]) stream.on("data", take).on("error", () => {});
   const closed = new Promise<"closed">((resolve) => child.on("close", () => resolve("closed")));
@@ -110,19 +158,18 @@ async function runHook(dir: string, spec: Spec, capture: Capture): Promise<Endin
   }
   const snapshots = setInterval(() => snapshot(dir, capture), SNAPSHOT_MS);
   const first = await Promise.race([exited, stopWanted(dir, spec.timeoutMs, exited)]);
-  let stop: "timeout" | "cancel" | undefined;
-  if (typeof first === "string") {
-    stop = first;
-    await endAll(spec, hook, exited);
-  }
+  if (typeof first === "string") await endAll(spec, hook, exited, first !== "stop");
   const { code, signal: endSignal } = await exited;
   const endedAtMs = Date.now();
   const durationMs = performance.now() - startMs;
+  // TERM from systemd reaches this process before the hook: one that ended by it did not end by itself.
+  const stop = typeof first === "string" && first !== "stop" ? first : cancelWanted(dir) ? "cancel" : await stopping;
   // The end of a process may be known before its last words have been read.
   lastDataMs = performance.now();
   const drainUntilMs = performance.now() + DRAIN_MS;
   while (performance.now() < drainUntilMs && performance.now() - lastDataMs < QUIET_MS) {
     if ((await Promise.race([closed, sleep(20)])) === "closed") break;
+    if (forward?.isHolding) lastDataMs = performance.now();
   }
   clearInterval(snapshots);
   for (const stream of [child.stdout, child.stderr]) stream.destroy();
@@ -132,12 +179,16 @@ async function runHook(dir: string, spec: Spec, capture: Capture): Promise<Endin
     timedOut: stop === "timeout",
     cancelled: stop === "cancel",
     cancelReason: stop === "cancel" ? cancelReason(dir) : "",
+    ...(stop === "shutdown" || stop === "outside" ? { stoppedBy: stop } : {}),
+    ...(unit === undefined ? {} : { oomKills: oomKills() }),
     endedAtMs,
     durationMs,
   });
 }
 
 function spawnHook(spec: Spec, requests: string) {
+  // The same for every hook, whatever the agent's own is.
+  process.umask(0o022);
   return spawn(spec.program, spec.args, {
     cwd: spec.cwd,
     env: { ...spec.env, SLIPWAY_OUTPUT: requests, [HOOK_MARKER]: spec.marker },
@@ -148,12 +199,13 @@ function spawnHook(spec: Spec, requests: string) {
 }
 
 /** Resolves when the hook must end before its time; never after it has exited. */
-function stopWanted(dir: string, timeoutMs: number, exited: Promise<unknown>): Promise<"timeout" | "cancel"> {
+function stopWanted(dir: string, timeoutMs: number, exited: Promise<unknown>): Promise<"timeout" | "cancel" | "stop"> {
   return new Promise((resolve) => {
     // Node's timers are monotonic; setting the clock does not move the deadline.
     const deadline = setTimeout(() => resolve("timeout"), timeoutMs);
     const poll = setInterval(() => {
       if (cancelWanted(dir)) resolve("cancel");
+      else if (stopping !== undefined) resolve("stop");
     }, CANCEL_POLL_MS);
     const clear = () => {
       clearTimeout(deadline);
@@ -164,7 +216,10 @@ function stopWanted(dir: string, timeoutMs: number, exited: Promise<unknown>): P
 }
 
 /** TERM for all processes of the hook, after the grace KILL, until none is left: also those that left group and session. */
-async function endAll(spec: Spec, hook: Started, exited: Promise<unknown>): Promise<void> {
+async function endAll(spec: Spec, hook: Started, exited: Promise<unknown>, sayTerm: boolean): Promise<void> {
+  // Under systemd the control group knows them all, whatever they did to their environment.
+  const all = () =>
+    new Set([...processesOf(HOOK_MARKER, spec.marker, hook), ...(unit === undefined ? [] : groupMembers())]);
   let hasExited = false;
   exited.then(
     () => {
@@ -172,11 +227,11 @@ async function endAll(spec: Spec, hook: Started, exited: Promise<unknown>): Prom
     },
     () => {},
   );
-  for (const pid of processesOf(HOOK_MARKER, spec.marker, hook)) signal(pid, "SIGTERM");
+  if (sayTerm) for (const pid of all()) signal(pid, "SIGTERM");
   const killAtMs = performance.now() + spec.graceMs;
   for (;;) {
-    const left = processesOf(HOOK_MARKER, spec.marker, hook);
-    if (left.length === 0 && hasExited) return;
+    const left = all();
+    if (left.size === 0 && hasExited) return;
     if (performance.now() >= killAtMs) {
       // The group first: it takes those with it that were forked since the look.
       if (!hasExited) signal(-hook.pid, "SIGKILL");
@@ -188,16 +243,26 @@ async function endAll(spec: Spec, hook: Started, exited: Promise<unknown>): Prom
 
 /** Writes the result; without room it waits for it rather than lose the verdict, and asks for less. */
 async function record(dir: string, spec: Spec, capture: Capture, ending: Ending): Promise<void> {
-  for (let keepBytes: number | undefined; ; keepBytes = 1024) {
+  const outcome = (keepBytes?: number): string => {
+    const full: Outcome = {
+      ...ending,
+      output: capture.text(keepBytes),
+      outputBytes: capture.bytes,
+      requests: readCapped(join(dir, names.requests), keepBytes ?? REQUESTS_KEEP_BYTES),
+      bootId: spec.bootId,
+    };
+    return JSON.stringify(full);
+  };
+  try {
+    writeDurably(dir, names.result, outcome());
+    rmSync(join(dir, names.reserve), { force: true });
+    return;
+  } catch {
+    // No room: the short form goes where room was set aside for it.
+  }
+  for (;;) {
     try {
-      const outcome: Outcome = {
-        ...ending,
-        output: capture.text(keepBytes),
-        outputBytes: capture.bytes,
-        requests: readCapped(join(dir, names.requests), REQUESTS_KEEP_BYTES),
-        bootId: spec.bootId,
-      };
-      writeDurably(dir, names.result, JSON.stringify(outcome));
+      writeReserved(dir, names.result, outcome(SHORT_BYTES));
       return;
     } catch {
       // Without its directory nobody will ever ask.

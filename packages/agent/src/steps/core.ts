@@ -2,12 +2,14 @@ import { keyText, PROTOCOL_VERSION, SlipwayError, type StepKey } from "@slipway/
 import { allOutbox, Delivery, rowReport } from "./delivery.ts";
 import { hookEnvironment, keyOf, keyProblem, specProblem } from "./key.ts";
 import type { Ports, Progress } from "./ports.ts";
-import type { Incoming, Outgoing, StepResult, StepRow, StepSpec } from "./types.ts";
-import { hookResult, instantResult, lostResult, rebootedResult } from "./verdict.ts";
+import type { HostFacts, Incoming, Outgoing, StepResult, StepRow, StepSpec } from "./types.ts";
+import { awaitsBoot, hookResult, instantResult, lostResult, rebootedResult } from "./verdict.ts";
 
 /** A start that left no trace is repeated after this time; the executor's claim keeps it at one run. */
 const RESTART_MS = 5_000;
 const PRUNE_EVERY_MS = 3_600_000;
+/** A hook that ended because the host is going down is judged after the next boot, or after this time if there is none. */
+const GOING_DOWN_MS = 180_000;
 /** Ended steps kept in the journal for the people who look at it. */
 const KEPT_ROWS = 1_000;
 
@@ -49,6 +51,8 @@ export class AgentCore {
   readonly #startedMs = new Map<string, number>();
   /** Steps whose cancellation this process has handed to the executor. */
   readonly #stopped = new Set<string>();
+  /** Monotonic time since which a step waits for the next boot. */
+  readonly #goingDownMs = new Map<string, number>();
   /** Last progress sent, to send changes only. */
   readonly #progress = new Map<string, string>();
 
@@ -155,11 +159,7 @@ export class AgentCore {
     this.#guard(undefined, () => {
       open = this.#ports.journal.open();
     });
-    for (const row of open) {
-      this.#guard(row.key, () => {
-        if (row.spec.kind === "hook") this.#settle(row, false);
-      });
-    }
+    for (const row of open) this.#guard(row.key, () => this.#settle(row, false));
     if (nowMs >= this.#pruneDueMs) this.#prune();
     this.#flush();
     if (this.#welcomed && nowMs >= this.#heartbeatDueMs) {
@@ -274,7 +274,7 @@ export class AgentCore {
     const { executor, machine } = this.#ports;
     const bootId = machine.bootId();
     if (row.spec.kind === "reboot") {
-      if (row.bootId !== bootId) this.#end(row, rebootedResult(row, bootId, machine.wallMs()));
+      if (row.bootId !== bootId) this.#endWithFacts(row, (host) => rebootedResult(row, bootId, machine.wallMs(), host));
       else if (recovering) this.#reboot(row);
       return;
     }
@@ -282,12 +282,13 @@ export class AgentCore {
     if (row.spec.kind !== "hook") return;
     const id = keyText(row.key);
     const look = executor.look(id);
+    if (awaitsBoot(look, bootId) && !this.#stayedUp(id)) return;
     switch (look.state) {
       case "ended":
-        this.#end(row, hookResult(row, look.result));
+        this.#endWithFacts(row, () => hookResult(row, look.result, bootId));
         break;
       case "lost":
-        this.#end(row, lostResult(row, look, bootId, machine.wallMs()));
+        this.#endWithFacts(row, () => lostResult(row, look, bootId, machine.wallMs()));
         break;
       case "absent":
         if (row.cancelReason !== undefined) this.#stop(row.key, row.cancelReason);
@@ -298,6 +299,26 @@ export class AgentCore {
         this.#reportProgress(row.key, executor.progress(id));
         break;
     }
+  }
+
+  /** Whether a host that was going down has been so for longer than any shutdown takes. */
+  #stayedUp(id: string): boolean {
+    const nowMs = this.#ports.machine.monotonicMs();
+    const sinceMs = this.#goingDownMs.get(id) ?? nowMs;
+    this.#goingDownMs.set(id, sinceMs);
+    return nowMs - sinceMs >= GOING_DOWN_MS;
+  }
+
+  /** Ends a step together with what the host says of itself, for which the next tick may have to be waited. */
+  #endWithFacts(row: StepRow, result: (host: HostFacts | undefined) => StepResult): void {
+    const { machine } = this.#ports;
+    const isTelling = row.key.step === "Maintenance" || row.key.step === "reboot";
+    if (machine.facts === undefined || !isTelling) {
+      this.#end(row, result(undefined));
+      return;
+    }
+    const host = machine.facts(keyText(row.key));
+    if (host !== undefined) this.#end(row, { ...result(host), host });
   }
 
   #mayStart(id: string): boolean {
@@ -351,6 +372,7 @@ export class AgentCore {
     this.#wrote();
     this.#startedMs.delete(id);
     this.#stopped.delete(id);
+    this.#goingDownMs.delete(id);
     this.#progress.delete(id);
     this.#ports.log("info", `${id}: accepted => ended (${result.verdict}${result.reason && `: ${result.reason}`})`);
   }

@@ -1,5 +1,5 @@
 import type { Stage, StepKey } from "@slipway/shared";
-import type { HookInventory, HookRequests, OutboxEntry, StepResult, StepRow } from "./types.ts";
+import type { HookInventory, HookRequests, HostFacts, OutboxEntry, StepResult, StepRow } from "./types.ts";
 
 /**
  * The agent's durable memory. Every method that changes something returns only once the change survives a power cut,
@@ -53,6 +53,12 @@ export interface RawResult {
   readonly cancelReason: string;
   /** Why the program could not be started; empty when it was. */
   readonly startError: string;
+  /** Present when it was told to end by neither deadline nor `cancel`: the host was going down, or somebody stopped it. */
+  readonly stoppedBy?: "shutdown" | "outside";
+  /** Its processes that the kernel killed for want of memory; absent when nobody counted. */
+  readonly oomKills?: number;
+  /** The limit on its memory, in the operator's notation; absent when there is none. */
+  readonly memoryMax?: string;
   readonly startedAtMs: number;
   readonly endedAtMs: number;
   readonly durationMs: number;
@@ -72,6 +78,11 @@ export type Look =
   | {
       readonly state: "lost";
       readonly reason: string;
+      /**
+       * What cut it off, if that is known: `deadline` its time, `memory` the kernel, `outside` somebody on the host,
+       * `shutdown` the host going down in order, `power` the host going down without.
+       */
+      readonly cut?: "deadline" | "memory" | "outside" | "shutdown" | "power";
       readonly startedAtMs: number;
       readonly output: string;
       readonly outputBytes: number;
@@ -127,6 +138,11 @@ export interface Machine {
   monotonicMs(): number;
   /** Asks for a reboot and returns at once; `failed` is called if it is refused. */
   reboot(failed: (reason: string) => void): void;
+  /**
+   * What the host says of itself at the end of the step `id`; undefined as long as it is still being asked, which is
+   * bounded. Absent where there is nobody to ask.
+   */
+  facts?(id: string): HostFacts | undefined;
 }
 
 export type Log = (level: "info" | "warn" | "error", text: string) => void;

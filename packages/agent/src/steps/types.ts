@@ -26,6 +26,20 @@ export interface HookRequests {
   readonly message: string;
 }
 
+/** What the host itself says when a Maintenance hook or a reboot has ended. */
+export interface HostFacts {
+  /** Why the distribution wants a reboot, in words; empty when it does not say so. */
+  readonly rebootWanted: string;
+  /** Why that could not be told, in words; empty when it could. */
+  readonly rebootUnknown: string;
+  /** Release of the running kernel. */
+  readonly kernelRunning: string;
+  /** Newest installed kernel of the same flavour if that is another one; empty when the newest runs, or cannot be told. */
+  readonly kernelNewest: string;
+  /** Milliseconds since boot. */
+  readonly uptimeMs: number;
+}
+
 export interface Hook {
   readonly stage: Stage;
   readonly file: string;
@@ -64,6 +78,9 @@ export interface StepResult {
   readonly bootIdAfter: string;
   readonly hookFile: string;
   readonly hookSha256: string;
+  readonly host?: HostFacts;
+  /** The hook asked for a reboot, and since it did so the host has booted anew: there is none left to be made. */
+  readonly rebootedAsAsked?: boolean;
 }
 
 /**

@@ -1,0 +1,111 @@
+import { write } from "node:fs";
+
+/** Bytes waiting for the journal above which the hook's streams are not read for a while ... */
+const HIGH_WATER = 1024 * 1024;
+/** ... but no longer than the journal takes nothing at all for this time: a hook must not hang on a hanging journal. */
+const STALL_MS = 1_000;
+
+/** Something that can be made to wait; both streams of a hook. */
+export interface Pausable {
+  pause(): unknown;
+  resume(): unknown;
+}
+
+/**
+ * Copies a hook's output to a file descriptor that somebody else reads, in order and in bounded memory. A reader that is slow
+ * slows the hook down, as with any service; one that hangs loses output, and a line says how much.
+ */
+export class Forward {
+  readonly #fd: number;
+  readonly #sources: readonly Pausable[];
+  #queue: Buffer[] = [];
+  #queued = 0;
+  #dropped = 0;
+  #isWriting = false;
+  #isBroken = false;
+  #stall: NodeJS.Timeout | undefined;
+
+  constructor(fd: number, sources: readonly Pausable[]) {
+    this.#fd = fd;
+    this.#sources = sources;
+  }
+
+  add(chunk: Buffer): void {
+    if (this.#isBroken) return;
+    if (this.#dropped > 0 && this.#queued > 0) {
+      this.#dropped += chunk.length;
+      return;
+    }
+    this.#queue.push(chunk);
+    this.#queued += chunk.length;
+    if (this.#queued > HIGH_WATER && this.#stall === undefined) {
+      for (const source of this.#sources) source.pause();
+      this.#stall = setTimeout(() => this.#giveUp(), STALL_MS);
+    }
+    this.#pump();
+  }
+
+  /** The sources are made to wait. */
+  get isHolding(): boolean {
+    return this.#stall !== undefined;
+  }
+
+  /** True once everything is written, false when the reader does not take it in time. */
+  async drained(deadlineMs: number): Promise<boolean> {
+    const until = performance.now() + deadlineMs;
+    while ((this.#isWriting || this.#queued > 0) && !this.#isBroken) {
+      if (performance.now() >= until) return false;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return true;
+  }
+
+  #pump(): void {
+    const chunk = this.#queue[0];
+    if (this.#isWriting || chunk === undefined) return;
+    this.#isWriting = true;
+    // In the thread pool: a reader that hangs must not stop the clock that ends the hook.
+    write(this.#fd, chunk, (error, written) => {
+      this.#isWriting = false;
+      if (error !== null && error.code !== "EAGAIN") {
+        this.#isBroken = true;
+        this.#queue = [];
+        this.#queued = 0;
+        this.#release();
+        return;
+      }
+      if (error !== null) {
+        setTimeout(() => this.#pump(), 20);
+        return;
+      }
+      if (written === chunk.length) this.#queue.shift();
+      else this.#queue[0] = chunk.subarray(written);
+      this.#queued -= written;
+      if (this.#queued <= HIGH_WATER / 2) this.#release();
+      else if (this.#stall !== undefined) this.#stall.refresh();
+      if (this.#queued === 0 && this.#dropped > 0) {
+        const note = Buffer.from(`\n[... ${this.#dropped} bytes could not be given to the host's journal ...]\n`);
+        this.#dropped = 0;
+        this.#queue.push(note);
+        this.#queued = note.length;
+      }
+      this.#pump();
+    });
+  }
+
+  #giveUp(): void {
+    // The chunk in hand is the write's own; what waits behind it goes.
+    const rest = this.#queue.splice(1);
+    const lost = rest.reduce((sum, chunk) => sum + chunk.length, 0);
+    this.#queued -= lost;
+    this.#dropped += lost;
+    this.#release();
+  }
+
+  #release(): void {
+    if (this.#stall === undefined) return;
+    clearTimeout(this.#stall);
+    this.#stall = undefined;
+    for (const source of this.#sources) source.resume();
+  }
+}
