@@ -12,5 +12,8 @@ export function checkHooks(settings: Settings): { text: string; isGood: boolean 
     if (hook === undefined) return `${name} none`;
     return hook.problem === "" ? `${name} ok    ${hook.file}  sha256 ${hook.sha256}` : `${name} bad   ${hook.problem}`;
   });
+  lines.push(
+    `${"all files".padEnd(16)} ${inventory.hash === "" ? "too many or too large to be pushed" : `hash ${inventory.hash}`}`,
+  );
   return { text: `${lines.join("\n")}\n`, isGood: inventory.hooks.every((hook) => hook.problem === "") };
 }

@@ -10,6 +10,7 @@ import { DirectExecutor } from "../executors/direct/direct.ts";
 import { hostSystemd } from "../executors/systemd/systemctl.ts";
 import { SystemdExecutor } from "../executors/systemd/systemd.ts";
 import { HooksDirectory } from "../hooks/directory.ts";
+import { finishInstall } from "../hooks/install.ts";
 import { RealMachine, SimulatedMachine } from "../host/machine.ts";
 import { openSqliteJournal, type SqliteJournal } from "../journal/sqlite.ts";
 import { readCertificate } from "../session/certificate.ts";
@@ -60,7 +61,9 @@ export async function runAgent(settings: Settings): Promise<void> {
       settings.platform === "simulated"
         ? new SimulatedMachine({ stateDir: settings.stateDir, cutPower, exit: (status) => process.exit(status) })
         : new RealMachine();
-    const hooks = new HooksDirectory(settings.hooksDir);
+    const unfinished = finishInstall(settings.hooksDir);
+    if (unfinished !== "") log("warn", `hooks: a push that was cut off cannot be ended (${unfinished})`);
+    const hooks = new HooksDirectory(settings.hooksDir, settings.hooksPush);
     core = new AgentCore(
       { journal, executor, hooks, machine, log },
       {

@@ -53,6 +53,7 @@ describe("settings", () => {
     );
     expect(settings).toEqual({
       hooksDir: "/etc/hooks.d",
+      hooksPush: false,
       serviceExecutorDisabled: true,
       controllers: ["c1:7443", "[::1]:7443"],
       enrol: "",
@@ -87,6 +88,7 @@ describe("settings", () => {
     ["slipway.labels=a", 'f:1: slipway.labels is "a"; write name=value,name=value'],
     ["slipway.state.dir=var", 'f:1: slipway.state.dir is "var"; give an absolute path'],
     ["slipway.platform=kvm", 'f:1: slipway.platform is "kvm"; write none or simulated'],
+    ["slipway.hooks.push=yes", 'f:1: slipway.hooks.push is "yes"; write true or false'],
     [
       "slipway.step.memory.max=32M",
       `f:1: slipway.step.memory.max is "32M"; give bytes with K, M or G, at least 64M, or a percentage of the host's memory`,

@@ -31,6 +31,11 @@ export interface Settings {
    * percentage of one processor. Default: the host's own.
    */
   readonly limits: StepLimits;
+  /**
+   * `slipway.hooks.push`: true lets an operator of the controller replace the content of the hooks directory, which is code
+   * that runs with the agent's rights. Default false.
+   */
+  readonly hooksPush: boolean;
   /** `slipway.platform`: none, or simulated for a host that only pretends to reboot. Default none. */
   readonly platform: "none" | "simulated";
   /** `slipway.keepalive.ms`: silence after which the controller is asked whether it lives, in milliseconds. Default 3000. */
@@ -53,6 +58,7 @@ const keys = [
   "slipway.step.memory.max",
   "slipway.step.tasks.max",
   "slipway.step.cpu.quota",
+  "slipway.hooks.push",
   "slipway.platform",
   "slipway.keepalive.ms",
   "slipway.keepalive.timeout.ms",
@@ -154,6 +160,8 @@ export function parseSettings(text: string, file: string): Settings {
   const disabled = value("rolling.maintenance.service.executor.disabled").toLowerCase();
   if (!["", "true", "false"].includes(disabled))
     throw refuse("rolling.maintenance.service.executor.disabled", "write true or false");
+  const push = value("slipway.hooks.push").toLowerCase();
+  if (!["", "true", "false"].includes(push)) throw refuse("slipway.hooks.push", "write true or false");
   const platform = value("slipway.platform") || "none";
   if (platform !== "none" && platform !== "simulated") throw refuse("slipway.platform", "write none or simulated");
   const host = value("slipway.host") || (hostname().split(".")[0] ?? "");
@@ -181,6 +189,7 @@ export function parseSettings(text: string, file: string): Settings {
       key: path("slipway.tls.key", join(stateDir, "tls", "agent.key")),
     },
     limits: limits(),
+    hooksPush: push === "true",
     platform,
     keepaliveMs: milliseconds("slipway.keepalive.ms", 3_000),
     keepaliveTimeoutMs: milliseconds("slipway.keepalive.timeout.ms", 2_000),

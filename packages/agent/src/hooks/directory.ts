@@ -1,12 +1,20 @@
-import { createHash } from "node:crypto";
-import { accessSync, constants, lstatSync, readFileSync, type Stats, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, readdirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import { type Stage, stages } from "@slipway/shared";
-import type { FoundHook, Hooks } from "../steps/ports.ts";
+import { SlipwayError, type Stage, stages } from "@slipway/shared";
+import {
+  type HookFile,
+  hookSetHash,
+  hookSetLimits,
+  hookSetProblems,
+  hookSuffixes,
+  interpreterOf,
+  isHookName,
+  sha256 as sha256Of,
+} from "@slipway/shared/node";
+import type { FoundHook, Hooks, ReplacedHooks } from "../steps/ports.ts";
 import type { Hook, HookInventory } from "../steps/types.ts";
+import { installHooks } from "./install.ts";
 
-/** CloudStack's names of a stage's hook, in its order: the first regular file wins. */
-const suffixes = ["", ".sh", ".py"] as const;
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
@@ -14,10 +22,17 @@ const STICKY = 0o1000;
 export class HooksDirectory implements Hooks {
   readonly #dir: string;
   readonly #uid: number;
+  readonly #push: boolean;
+  /** The directory's hash, and what its files looked like when it was computed. */
+  #hash = { of: "", value: "" };
 
-  /** `dir` is empty when the operator has set none; `uid` is the user the agent runs as. */
-  constructor(dir: string, uid: number = process.getuid?.() ?? 0) {
+  /**
+   * `dir` is empty when the operator has set none; `push` allows it to be replaced by a pushed one; `uid` is the user the agent
+   * runs as.
+   */
+  constructor(dir: string, push = false, uid: number = process.getuid?.() ?? 0) {
     this.#dir = dir;
+    this.#push = push;
     this.#uid = uid;
   }
 
@@ -32,7 +47,58 @@ export class HooksDirectory implements Hooks {
         hooks.push({ stage, file, sha256, problem: found.state === "problem" ? found.reason : "" });
       }
     }
-    return { dir: this.#dir, problem, hooks };
+    return { dir: this.#dir, problem, hooks, hash: problem === "" ? this.#setHash() : "", push: this.#push };
+  }
+
+  replace(hash: string, files: readonly HookFile[]): ReplacedHooks {
+    const refused = (problem: string): ReplacedHooks => ({ problem, changed: false, replaced: "" });
+    if (!this.#push)
+      return refused(
+        "slipway.hooks.push is not true on this host; set it in its agent.properties and restart slipway-agent",
+      );
+    if (!isAbsolute(this.#dir)) return refused(this.#dirProblem());
+    if (hookSetHash(files) !== hash) return refused("the files do not have the hash they came with; push them again");
+    const problem = setProblem(files);
+    if (problem !== "") return refused(problem);
+    const now = this.inventory();
+    if (now.hash === hash && now.problem === "" && now.hooks.every((hook) => hook.problem === ""))
+      return { problem: "", changed: false, replaced: "" };
+    try {
+      return { problem: "", changed: true, replaced: installHooks(this.#dir, files) };
+    } catch (thrown) {
+      return refused(`${this.#dir}: cannot be replaced (${installProblem(thrown)})`);
+    }
+  }
+
+  /**
+   * Hash of the plain files of the directory, as they would be pushed; empty when they cannot be read or are too many or too
+   * large for that. Read anew only when one of them has changed: it is asked for before every plan.
+   */
+  #setHash(): string {
+    try {
+      const names = readdirSync(this.#dir).filter((name) => !name.startsWith("."));
+      const stats = names.map((name) => ({
+        name,
+        stat: statSync(join(this.#dir, name), { throwIfNoEntry: false, bigint: true }),
+      }));
+      const files = stats.flatMap(({ name, stat }) => (stat?.isFile() ? [{ name, stat }] : []));
+      const total = files.reduce((sum, { stat }) => sum + stat.size, 0n);
+      if (files.length > hookSetLimits.files || total > BigInt(hookSetLimits.totalBytes)) return "";
+      const of = files
+        .map(({ name, stat: s }) => `${name}/${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}:${s.mode}`)
+        .join("/");
+      if (of !== this.#hash.of || of === "") {
+        const read = files.map(({ name, stat }) => ({
+          name,
+          content: readFileSync(join(this.#dir, name)),
+          executable: (stat.mode & 0o100n) !== 0n,
+        }));
+        this.#hash = { of, value: hookSetHash(read) };
+      }
+      return this.#hash.value;
+    } catch {
+      return "";
+    }
   }
 
   find(stage: Stage): FoundHook {
@@ -62,7 +128,7 @@ export class HooksDirectory implements Hooks {
 
   #findStage(stage: Stage): FoundHook {
     let notAFile: FoundHook | undefined;
-    for (const suffix of suffixes) {
+    for (const suffix of hookSuffixes) {
       const file = join(this.#dir, `${stage}${suffix}`);
       const problem = (reason: string, sha256 = ""): FoundHook => ({
         state: "problem",
@@ -92,7 +158,7 @@ export class HooksDirectory implements Hooks {
       } catch (thrown) {
         return problem(cannot(thrown, "vanished"));
       }
-      const sha256 = createHash("sha256").update(content).digest("hex");
+      const sha256 = sha256Of(content);
       const reason = this.#fileProblem(file, stat, content);
       return reason === "" ? { state: "found", file, sha256 } : problem(reason, sha256);
     }
@@ -122,14 +188,9 @@ export class HooksDirectory implements Hooks {
 }
 
 /** What is wrong with the first line that names an interpreter; a file without one runs under sh. */
-function interpreterProblem(content: Buffer): string {
-  if (content[0] !== 0x23 || content[1] !== 0x21) return "";
-  const newline = content.indexOf(0x0a);
-  const line = content.toString("utf8", 2, newline < 0 ? Math.min(content.length, 4096) : newline);
-  if (line.endsWith("\r"))
-    return "its first line ends in CR LF, so the system looks for an interpreter with a carriage return in its name; convert it with sed -i 's/\\r$//'";
-  const interpreter = line.trim().split(/[ \t]/)[0] ?? "";
-  if (interpreter === "") return "its first line names no interpreter after #!; write for example #!/bin/sh";
+function interpreterProblem(content: Uint8Array): string {
+  const { interpreter, problem } = interpreterOf(content);
+  if (problem !== "" || interpreter === "") return problem;
   try {
     accessSync(interpreter, constants.X_OK);
     if (statSync(interpreter).isDirectory())
@@ -138,6 +199,26 @@ function interpreterProblem(content: Buffer): string {
   } catch {
     return `its interpreter ${interpreter} is not there or not executable; install it or correct the first line`;
   }
+}
+
+/** Why this host would refuse to run a set of files; empty when it would not. */
+function setProblem(files: readonly HookFile[]): string {
+  const [problem] = hookSetProblems(files);
+  if (problem !== undefined) return `${problem.file} ${problem.text}`.trim();
+  for (const { name, content } of files) {
+    const why = isHookName(name) ? interpreterProblem(content) : "";
+    if (why !== "") return `${name}: ${why}`;
+  }
+  return "";
+}
+
+function installProblem(thrown: unknown): string {
+  if (thrown instanceof SlipwayError) return thrown.message;
+  const { code, syscall, path } = thrown as NodeJS.ErrnoException;
+  if (code === "EROFS") return `the agent may not write beside it: ${path}`;
+  if (code === "EBUSY") return "it is a mount point; mount its parent instead, or push to none";
+  if (code === undefined) return SlipwayError.from(thrown).message;
+  return `${syscall} ${path ?? ""}: ${code}`;
 }
 
 function cannot(thrown: unknown, whenMissing: string): string {

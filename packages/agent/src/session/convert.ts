@@ -48,6 +48,11 @@ export function fromWire(response: agentWire.SessionResponse): Incoming | string
       return { type: "ack", ids: message.value.outboxIds.map(Number).filter(Number.isSafeInteger) };
     case "refreshHooks":
       return { type: "refresh-hooks", nonce: message.value.nonce };
+    case "pushHooks": {
+      const { nonce, hash, files } = message.value;
+      const plain = files.map(({ name, content, executable }) => ({ name, content, executable }));
+      return { type: "push-hooks", nonce, hash, files: plain };
+    }
     default:
       return "a message of a kind that this agent does not know; it may be older than the controller";
   }
@@ -107,6 +112,11 @@ export function toWire(message: Outgoing): MessageInitShape<typeof agentWire.Ses
     }
     case "hooks":
       return { message: { case: "hooks", value: { ...inventoryTo(message.inventory), nonce: message.nonce } } };
+    case "hooks-pushed": {
+      const { nonce, problem, changed, replaced, inventory } = message;
+      const value = { nonce, problem, changed, replaced, hooks: inventoryTo(inventory) };
+      return { message: { case: "hooksPushed", value } };
+    }
   }
 }
 
@@ -115,6 +125,8 @@ function inventoryTo(inventory: HookInventory) {
     dir: inventory.dir,
     problem: inventory.problem,
     hooks: inventory.hooks.map(({ stage, file, sha256, problem }) => ({ stage, file, sha256, problem })),
+    hash: inventory.hash ?? "",
+    push: inventory.push ?? false,
   };
 }
 

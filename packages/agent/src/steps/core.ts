@@ -2,6 +2,7 @@ import { keyText, PROTOCOL_VERSION, SlipwayError, type StepKey } from "@slipway/
 import { allOutbox, Delivery, rowReport } from "./delivery.ts";
 import { hookEnvironment, keyOf, keyProblem, specProblem } from "./key.ts";
 import type { Ports, Progress } from "./ports.ts";
+import { pushHooks } from "./push.ts";
 import type { HostFacts, Incoming, Outgoing, StepResult, StepRow, StepSpec } from "./types.ts";
 import { awaitsBoot, hookResult, instantResult, lostResult, rebootedResult } from "./verdict.ts";
 
@@ -121,10 +122,7 @@ export class AgentCore {
     if (messages.length > 1) {
       let effects: Effect[] | undefined;
       try {
-        effects = this.#ports.journal.batch(
-          () => messages.flatMap((message) => this.#handle(message)),
-          isForgettable,
-        );
+        effects = this.#ports.journal.batch(() => messages.flatMap((message) => this.#handle(message)), isForgettable);
       } catch {
         // Nothing was changed. One by one, those that need no room (acknowledgements, questions) still get through.
       }
@@ -191,6 +189,8 @@ export class AgentCore {
         return this.#refused(message.key) ? [] : [() => this.#answer(message.key)];
       case "refresh-hooks":
         return [() => this.#tell({ type: "hooks", inventory: hooks.inventory(), nonce: message.nonce })];
+      case "push-hooks":
+        return [() => this.#tell(pushHooks(this.#ports, message))];
       case "ack": {
         const done = journal.ack(message.ids);
         return [

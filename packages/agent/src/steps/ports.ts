@@ -1,5 +1,5 @@
 import type { Stage, StepKey } from "@slipway/shared";
-import type { HookInventory, HookRequests, HostFacts, OutboxEntry, StepResult, StepRow } from "./types.ts";
+import type { HookFile, HookInventory, HookRequests, HostFacts, OutboxEntry, StepResult, StepRow } from "./types.ts";
 
 /**
  * The agent's durable memory. Every method that changes something returns only once the change survives a power cut,
@@ -127,6 +127,20 @@ export type FoundHook =
 export interface Hooks {
   inventory(): HookInventory;
   find(stage: Stage): FoundHook;
+  /**
+   * Replaces the whole directory by these files, or changes nothing and says why. Absent where hooks cannot be pushed.
+   * To be called only while no step is in hand.
+   */
+  replace?(hash: string, files: readonly HookFile[]): ReplacedHooks;
+}
+
+export interface ReplacedHooks {
+  /** Why the directory was left as it was; empty when it holds the files. */
+  readonly problem: string;
+  /** False when it held them already. */
+  readonly changed: boolean;
+  /** Where the files that were there before are now; empty when nothing was changed or nothing was there. */
+  readonly replaced: string;
 }
 
 export interface Machine {

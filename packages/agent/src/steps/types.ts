@@ -54,6 +54,17 @@ export interface HookInventory {
   /** Why the directory as a whole cannot be used; empty when it can. */
   readonly problem: string;
   readonly hooks: readonly Hook[];
+  /** Hash of all files of the directory; empty when they cannot be read, or are more than can be pushed. */
+  readonly hash?: string;
+  /** The directory may be replaced by a pushed one. */
+  readonly push?: boolean;
+}
+
+/** A file of a pushed hooks directory. */
+export interface HookFile {
+  readonly name: string;
+  readonly content: Uint8Array;
+  readonly executable: boolean;
 }
 
 /** How a step ended. The first result of a key is the only one there ever is. */
@@ -132,7 +143,8 @@ export type Incoming =
   | { readonly type: "cancel"; readonly key: StepKey; readonly reason: string }
   | { readonly type: "ack"; readonly ids: readonly number[] }
   | { readonly type: "query"; readonly key: StepKey }
-  | { readonly type: "refresh-hooks"; readonly nonce: bigint };
+  | { readonly type: "refresh-hooks"; readonly nonce: bigint }
+  | { readonly type: "push-hooks"; readonly nonce: bigint; readonly hash: string; readonly files: readonly HookFile[] };
 
 export interface Hello {
   readonly type: "hello";
@@ -156,4 +168,14 @@ export type Outgoing =
   | { readonly type: "heartbeat"; readonly seq: number; readonly running: readonly StepKey[] }
   | { readonly type: "report"; readonly report: Report }
   | { readonly type: "progress"; readonly key: StepKey; readonly percent?: number; readonly message: string }
-  | { readonly type: "hooks"; readonly inventory: HookInventory; readonly nonce: bigint };
+  | { readonly type: "hooks"; readonly inventory: HookInventory; readonly nonce: bigint }
+  | {
+      readonly type: "hooks-pushed";
+      readonly nonce: bigint;
+      /** Why the directory was left as it was; empty when it holds the files. */
+      readonly problem: string;
+      readonly changed: boolean;
+      /** Where the files that were there before are now. */
+      readonly replaced: string;
+      readonly inventory: HookInventory;
+    };
