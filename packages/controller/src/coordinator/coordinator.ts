@@ -70,8 +70,8 @@ export class Coordinator {
 
   /** Reads everything that is not over from the store. Called once, before any input. */
   restore(): void {
-    this.#startedT = this.#ports.clock.engineMs();
     for (const id of this.#ports.store.activeRuns()) {
+      this.#startedT = this.#ports.clock.engineMs();
       this.#runs.set(id, replay(this.#ports.store.log(id)));
       this.#touch(id);
     }

@@ -14,7 +14,7 @@ export interface HostFact {
 
 /** A snapshot of the fleet. */
 export interface FleetView {
-  /** Engine time at which this controller began. An answer from before may be old: its clock stands still while none runs. */
+  /** Engine time at which this controller took over runs. An answer from before may be old: the clock stands still while none runs. */
   readonly startedT?: number;
   host(name: string): HostFact | undefined;
   /** Hosts of a cluster that are cordoned by anybody. */
