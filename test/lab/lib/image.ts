@@ -135,7 +135,11 @@ function install(dir: string, base: string, hide: string, packages: readonly str
     const chroot = (...words: string[]) => run("chroot", [root, "env", "-i", `PATH=${PATH}`, "LC_ALL=C", ...words]);
     mountSystem(root);
     // The machine beneath may have them too, perhaps of another version.
-    chroot("sh", "-c", "dpkg-query -l 'slipway*' 2>/dev/null | awk '/^ii/ { print $2 }' | xargs -r dpkg --purge >/dev/null");
+    chroot(
+      "sh",
+      "-c",
+      "dpkg-query -l 'slipway*' 2>/dev/null | awk '/^ii/ { print $2 }' | xargs -r dpkg --purge >/dev/null",
+    );
     // Without syncs: the image is on a tmpfs.
     chroot("sh", "-c", "DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io -i /var/tmp/packages/*.deb");
   } finally {
