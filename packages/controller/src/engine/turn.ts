@@ -14,9 +14,6 @@ const end = (outcome: Outcome, code: string, reason: string): Next => ({ kind: "
 /** Code of a gate question that was taken back: no failure of the host. */
 export const WITHDRAWN = "withdrawn";
 
-/** How often a host may reboot within one attempt at its turn: once for the stage, once for its rerun. */
-const MAX_REBOOTS = 2;
-
 /**
  * The turn of a host as a walk over its own log:
  *
@@ -107,6 +104,9 @@ function withoutWork(run: Run, inspect: StepRecord): Next | undefined {
     : undefined;
 }
 
+/** How often a host may reboot within one attempt at its turn: for the stage, and for its one rerun. More is a loop. */
+const MAX_REBOOTS = 2;
+
 /**
  * Is a reboot due after Maintenance? Because a stage since the last one asked for it (PreMaintenance's wish is met here, when
  * the host is out), because the distribution wants it, or because every host is to be rebooted.
@@ -152,6 +152,15 @@ function undoes(run: Run, cause: StepRecord): boolean {
   }
 }
 
+/**
+ * Must an abort leave the host out? Its verdict is not known, or the work failed by itself and the run leaves such hosts
+ * cordoned. A hook that the abort cut off is no failure of the host: putting things back is what the operator asked for.
+ */
+function leavesBroken(run: Run, s: StepRecord): boolean {
+  if (s.abandoned) return true;
+  return failureOf(s) !== undefined && s.result?.verdict !== "cancelled" && run.spec.options.onFailure === "cordoned";
+}
+
 /** It could not be put back, or must not be: `cause` says why, `after` on what occasion. */
 function stays(cause: StepRecord | undefined, after: string): Next {
   const failure = (cause && failureOf(cause)) ?? { code: "failed", reason: "it could not be put back" };
@@ -161,8 +170,8 @@ function stays(cause: StepRecord | undefined, after: string): Next {
 function aborted(run: Run, host: HostRun, walk: readonly StepRecord[]): Next {
   const last = walk.at(-1);
   const by = `the run was aborted by ${run.abort?.who ?? "an operator"}`;
-  const unknown = walk.findLast((s) => s.abandoned && (s.step === "Maintenance" || s.step === "reboot"));
-  if (host.cordoned && unknown) return stays(unknown, by);
+  const broken = walk.findLast((s) => (s.step === "Maintenance" || s.step === "reboot") && leavesBroken(run, s));
+  if (host.cordoned && broken) return stays(broken, by);
   const undo = putBack(host, last);
   if (undo) return undo;
   if (host.cordoned) return stays(last, by);
