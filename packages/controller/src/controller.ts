@@ -84,7 +84,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const progress = new ProgressBoard();
   const auditor = new Auditor((record) => store.audit.append(record), log);
   const trouble = (text: string) => log.error(text);
-  const loop = new WorkLoop([() => coordinator.flush(), () => pings.flush(), saveHosts], () => sessions.sendAcks());
+  const loop = new WorkLoop([() => coordinator.flush(), () => pings.flush()], () => sessions.sendAcks());
   const work = () => loop.schedule();
   const coordinator = new Coordinator({
     store: store.runs,
@@ -133,16 +133,18 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const watchers = new Watchers(api);
 
   let hostsInTrouble = false;
-  /** What agents said of themselves may be written late; it is said again at the next session anyway. */
-  function saveHosts(): boolean {
+  /**
+   * What agents said of themselves may be written late, for it is said again at the next session anyway: with a tick, so
+   * that a fleet that dials in at once does not wait for the disk host by host.
+   */
+  function saveHosts(): void {
+    if (!registry.hasUnsaved) return;
     try {
       registry.save();
       hostsInTrouble = false;
-      return true;
     } catch (thrown) {
       if (!hostsInTrouble) log.error(`hosts cannot be saved: ${(thrown as Error).message}`);
       hostsInTrouble = true;
-      return false;
     }
   }
 
@@ -183,6 +185,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
       sessions.stop();
       await Promise.all([shutdown(main), shutdown(enrol)]);
       registry.saveSeen(Number.MAX_SAFE_INTEGER);
+      saveHosts();
       loop.stop();
       saveClock();
       store.close();
@@ -202,7 +205,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
         coordinator.tick();
         sessions.watchSilence(TICK_MS);
         registry.saveSeen(performance.now());
-        if (registry.hasUnsaved) work();
+        saveHosts();
         options.ticked?.();
       }, TICK_MS),
       setInterval(saveClock, CLOCK_SAVE_MS),
