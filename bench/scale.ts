@@ -25,8 +25,8 @@ export const scale: Bench = {
   async run(scratch, { rounds, say }) {
     say(`making ${AGENTS} certificates`);
     const identities = await Identities.make(scratch.fresh("controller"), AGENTS);
-    const found = { echo: [] as Measures[], product: [] as Measures[] };
-    const measure = async (side: "echo" | "product", make: () => Promise<Fleet>) => {
+    const found = { echo: [] as Measures[], durable: [] as Measures[], product: [] as Measures[] };
+    const measure = async (side: keyof typeof found, make: () => Promise<Fleet>) => {
       const measures = await measureFleet(make);
       const { connectMs, roundMs, cpuPercent, kibPerConnection } = measures;
       say(
@@ -37,6 +37,7 @@ export const scale: Bench = {
     };
     await alternate(rounds, {
       echo: () => measure("echo", () => echoFleet(scratch, identities, "echo")),
+      durable: () => measure("durable", () => echoFleet(scratch, identities, "durable", true)),
       product: () => measure("product", () => productFleet(scratch, identities, "product")),
     });
     const figure = (key: keyof Measures, name: string, unit: string) =>
@@ -52,6 +53,12 @@ export const scale: Bench = {
       figures: [
         figure("connectMs", `${AGENTS} agents connect at once`, "ms"),
         figure("roundMs", "no-op on all, durable", "ms"),
+        compared(
+          "the same",
+          "ms",
+          { name: "durable echo", values: found.durable.map((m) => m.roundMs) },
+          found.product.map((m) => m.roundMs),
+        ),
         figure("cpuPercent", "controller, a heartbeat a second each", "% of a core"),
         figure("kibPerConnection", "controller's memory a connection", "KiB"),
         {
@@ -64,7 +71,7 @@ export const scale: Bench = {
       notes: [
         `${AGENTS} agents in 4 processes, each with its own certificate, state directory and SQLite journal; median of ${rounds} rounds, each with fresh processes`,
         `a round is the median of ${COMMANDS} commands; memory is resident memory after connecting less that before, per connection`,
-        "the floor stores nothing; the product commits once an agent and command, all on one disk",
+        "the echo stores nothing; the product commits once an agent and command, all on one disk; the durable echo is the floor with one fdatasync (4 KiB append) an agent and one a batch at the server",
       ],
     };
   },

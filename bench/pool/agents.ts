@@ -12,14 +12,20 @@ const TICK_MS = 250;
 
 const sessions: Session[] = [];
 let missing = 0;
+let troubles = 0;
 const tell = (message: FromAgents) => process.send?.(message);
+
+/** One line for the first trouble; of a fleet that falls apart nobody reads thousands. */
+function trouble(host: string, text: string): void {
+  if (troubles++ === 0) process.stderr.write(`${host}: ${text} (this process tells only its first trouble)\n`);
+}
 
 function prepare(host: string, dir: string, address: string, tls: TlsFiles): void {
   const stateDir = join(dir, host);
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const log = (level: "info" | "warn" | "error", text: string) => {
     if (/=> connected/.test(text) && --missing === 0) tell({ type: "connected" });
-    else if (level !== "info" && !/^hooks/.test(text)) process.stderr.write(`${host}: ${text}\n`);
+    else if (level !== "info" && !/^hooks/.test(text)) trouble(host, text);
   };
   const machine = new RealMachine();
   const core: AgentCore = new AgentCore(
