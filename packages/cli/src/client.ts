@@ -27,13 +27,16 @@ const PATIENCE_MS = 4_000;
 /** ... so often. */
 const PAUSE_MS = 200;
 
+/** A second call would find the work of the first and refuse. */
+const ONCE: readonly (keyof Rpc)[] = ["controlHost", "removeHost"];
+
 /**
  * May the call be made again? A refused connection means that nothing was delivered. After a connection that broke in the
  * middle only what may happen twice is repeated: reads, starts (they carry a request id) and commands that set a state.
  */
 function mayRepeat(method: keyof Rpc, error: SlipwayError): boolean {
   if (/certificate|SSL|TLS/i.test(error.message)) return false;
-  return error.message.includes("ECONNREFUSED") || method !== "controlHost";
+  return error.message.includes("ECONNREFUSED") || !ONCE.includes(method);
 }
 
 /** Calls to the first controller of the configuration that answers; all of them know the same. */

@@ -2,11 +2,13 @@ import { SlipwayError } from "@slipway/shared";
 import { Command, CommanderError } from "commander";
 import { registerControl } from "./commands/control.ts";
 import { registerFleet } from "./commands/fleet.ts";
+import { registerHooks } from "./commands/hooks.ts";
 import { registerRuns } from "./commands/runs.ts";
 import { registerCompletion } from "./completion/command.ts";
 import { Context, type ExitStatus, type GlobalFlags } from "./context.ts";
 import { registerDev } from "./dev/command.ts";
 import { type Io, problemOf, wrongUse } from "./io.ts";
+import { VERSION } from "./version.ts";
 
 /** Finishes a command: its text, its examples, and what it does. */
 export type Register = (
@@ -65,6 +67,7 @@ export function buildProgram(io: Io, act: Act): Command {
     )
     .option("--json", "print one JSON object instead of text")
     .option("--no-color", "no colours (also NO_COLOR)")
+    .version(VERSION, "-V, --version", "show the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand(false)
     .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(io.columns(), 110) })
@@ -83,6 +86,7 @@ export function buildProgram(io: Io, act: Act): Command {
   };
   registerControl(register, registerRuns(register, program));
   registerFleet(register, program);
+  registerHooks(register, program);
   program.commandsGroup("Tools:");
   registerCompletion(register, program);
   registerDev(register, program);

@@ -174,6 +174,14 @@ describe("a swap that was cut off", () => {
     expect(existsSync(join(parent, ".hooks.d.next"))).toBe(false);
   });
 
+  it("is ended also when somebody has made an empty directory in the place", () => {
+    push(set("one"));
+    renameSync(dir, join(parent, ".hooks.d.next"));
+    mkdirSync(dir);
+    expect(finishInstall(dir)).toBe("");
+    expect(new HooksDirectory(dir).inventory().hash).toBe(hookSetHash(set("one")));
+  });
+
   it("is taken back when the old set is still in place", () => {
     push(set("one"));
     symlinkSync(".hooks.d.versions/half", join(parent, ".hooks.d.next"));

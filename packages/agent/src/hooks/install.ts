@@ -9,6 +9,7 @@ import {
   readdirSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   rmSync,
   type Stats,
   symlinkSync,
@@ -69,6 +70,9 @@ export function finishInstall(hooksDir: string): string {
   const { dir, parent, next } = placesOf(hooksDir);
   try {
     if (!lstatSync(next, { throwIfNoEntry: false })?.isSymbolicLink()) return "";
+    const there = lstatSync(dir, { throwIfNoEntry: false });
+    // Somebody who makes missing directories may have been here first.
+    if (there?.isDirectory() && readdirSync(dir).length === 0) rmdirSync(dir);
     if (lstatSync(dir, { throwIfNoEntry: false }) === undefined) renameSync(next, dir);
     else rmSync(next, { force: true });
     syncDirectory(parent);

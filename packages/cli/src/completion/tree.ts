@@ -41,6 +41,7 @@ const byFlag: Record<string, Values> = {
 const byOperand: Record<string, Values> = {
   RUN: { names: "runs" },
   HOST: { names: "hosts" },
+  DIR: "directory",
   SHELL: { words: ["bash", "zsh"] },
 };
 

@@ -106,6 +106,8 @@ export class PoolDir {
         .join(","),
       "slipway.state.dir": join(dir, "state"),
       "slipway.platform": platform,
+      // A directory that was named on the command line, perhaps one for all hosts, is the operator's own.
+      "slipway.hooks.push": String(host.hooksDir === undefined),
     };
     const file = join(dir, "agent.properties");
     const text = Object.entries(properties).map(([key, value]) => `${key}=${value}\n`);

@@ -209,6 +209,8 @@ test("tables", async () => {
     ],
     hooksDir: "/etc/hooks",
     hooksProblem: "",
+    hooksHash: "cd".repeat(32),
+    hooksPush: true,
     run: "",
   } as unknown as operatorWire.FleetHost;
   const away = {
@@ -216,7 +218,9 @@ test("tables", async () => {
     name: "hv10",
     connected: false,
     cordoned: false,
-    hooks: [],
+    hooks: [
+      { stage: "Maintenance", file: "Maintenance", sha256: "ab".repeat(32), problem: "" } as operatorWire.HookView,
+    ],
     lastHeartbeatMs: 0n,
     run: "4f2a",
   };

@@ -59,16 +59,18 @@ export function renderHosts(hosts: readonly operatorWire.FleetHost[], now: numbe
       age(Number(host.sinceMs), now),
       age(Number(host.lastHeartbeatMs), now),
       host.cordoned ? "cordoned" : "-",
-      host.hooksProblem === "" ? hookSummary(host.hooks) : `problem: ${clean(host.hooksProblem)}`,
+      host.hooksProblem === "" ? hookSummary(host) : `problem: ${clean(host.hooksProblem)}`,
       clean(host.run) || "-",
     ]);
   return table([["HOST", "CLUSTER", "AGENT", "SINCE", "HEARD", "CORDON", "HOOKS", "RUN"], ...rows], paint);
 }
 
-function hookSummary(hooks: readonly operatorWire.HookView[]): string {
+/** How many there are and, when all files of the directory are known, the start of their hash. */
+function hookSummary({ hooks, hooksHash }: operatorWire.FleetHost): string {
   const problems = hooks.filter((hook) => hook.problem !== "");
   if (problems.length > 0) return `problem: ${problems.map((hook) => hook.stage).join(", ")}`;
-  return hooks.length === 0 ? "none" : String(hooks.length);
+  if (hooks.length === 0) return "none";
+  return hooksHash === "" ? String(hooks.length) : `${hooks.length} ${clean(hooksHash.slice(0, 8))}`;
 }
 
 export function renderHost(host: operatorWire.FleetHost, now: number, paint: Paint): string[] {
@@ -88,6 +90,8 @@ export function renderHost(host: operatorWire.FleetHost, now: number, paint: Pai
     ["version", `agent ${clean(host.agentVersion) || "?"}, node ${clean(host.nodeVersion) || "?"}`],
     ["executor", clean(host.executor) || "-"],
     ["hooks in", `${clean(host.hooksDir) || "-"}${host.hooksProblem === "" ? "" : `: ${clean(host.hooksProblem)}`}`],
+    ["hooks hash", clean(host.hooksHash) || "-"],
+    ["hooks push", host.hooksPush ? "allowed" : "not allowed (slipway.hooks.push)"],
   ];
   const lines = table([["", ""], ...rows]).slice(1);
   if (host.hooks.length > 0)

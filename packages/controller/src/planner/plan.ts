@@ -194,7 +194,7 @@ function differingHooks(hosts: readonly KnownHost[]): Reason[] {
         rule: "hooks-differ",
         subject: cluster,
         text: `${stage} hooks differ within cluster ${cluster}: ${odd.map((h) => h.name).join(", ")} ${odd.length === 1 ? "has" : "have"} another one than the rest`,
-        fix: "compare the hashes in slipway host show",
+        fix: `see slipway hooks diff --cluster ${cluster}`,
       });
     }
   }
