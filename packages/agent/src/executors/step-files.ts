@@ -58,11 +58,22 @@ export class StepFiles {
     return join(this.#options.dir, createHash("sha256").update(id).digest("hex").slice(0, 32));
   }
 
-  /** Stores what to run; undefined when a runner has the step already. Errors: `out-of-space`, `internal`. */
-  prepare(id: string, task: Task): { dir: string; spec: Spec } | undefined {
+  /**
+   * Stores what to run, after the `extra` files by name; undefined when a runner has the step already. Errors: `out-of-space`,
+   * `internal`.
+   */
+  prepare(
+    id: string,
+    task: Task,
+    extra: Readonly<Record<string, string>> = {},
+  ): { dir: string; spec: Spec } | undefined {
     const dir = this.#make(id);
     if (existsSync(join(dir, names.claim))) return undefined;
-    return { dir, spec: storing(dir, () => this.#writeSpec(id, dir, task)) };
+    return storing(dir, () => {
+      for (const [name, content] of Object.entries(extra))
+        if (!existsSync(join(dir, name))) writeDurably(dir, name, content);
+      return { dir, spec: this.#writeSpec(id, dir, task) };
+    });
   }
 
   /** The step's specification, durable. */

@@ -6,7 +6,18 @@ import { isAlive } from "../../runner/processes.ts";
 import type { Executor, Log, Look, Progress, Task } from "../../steps/ports.ts";
 import { RUNNER, StepFiles, type StepFilesOptions } from "../step-files.ts";
 import type { Systemd } from "./systemctl.ts";
-import { cutOf, parseLines, runArguments, type StepLimits, stoppedName, unitName, unitState } from "./unit.ts";
+import {
+  cutOf,
+  isPlainPath,
+  parseLines,
+  runArguments,
+  STOP_PROGRAM,
+  STOP_TEXT,
+  type StepLimits,
+  stoppedName,
+  unitName,
+  unitState,
+} from "./unit.ts";
 
 /** How old systemd's answer about a unit may be. */
 const FRESH_MS = 200;
@@ -42,12 +53,17 @@ export class SystemdExecutor implements Executor {
 
   constructor(options: SystemdExecutorOptions) {
     this.#options = options;
+    const path = [options.dir, process.execPath, RUNNER].find((one) => !isPlainPath(one));
+    if (path !== undefined)
+      throw new SlipwayError("bad-input", `${path}: cannot be named in a systemd unit`, {
+        fix: "use a path of letters, digits and ._+@:,=- only, or set rolling.maintenance.service.executor.disabled=true",
+      });
     const { memoryMax } = options.limits;
     this.#files = new StepFiles({ ...options, ...(memoryMax === undefined ? {} : { memoryMax }) });
   }
 
   start(id: string, task: Task): void {
-    const prepared = this.#files.prepare(id, task);
+    const prepared = this.#files.prepare(id, task, { [STOP_PROGRAM]: STOP_TEXT });
     if (prepared === undefined || this.#starting.has(id)) return;
     this.#files.watch(id);
     this.#starting.add(id);

@@ -25,20 +25,29 @@ export function stoppedName(invocation: string): string {
   return `stopped.${invocation}`;
 }
 
+/** Name of the program in a step's directory that systemd runs when everything in the unit is gone, agent or no agent. */
+export const STOP_PROGRAM = "on-stop.sh";
+
 /**
- * Run by systemd when everything in the unit is gone, agent or no agent. Shell and coreutils only: the runtime may be in the middle
- * of its own upgrade. Fixed text; the directory is an argument. Nothing to say if the runner has recorded the end.
+ * Shell and coreutils only: the runtime may be in the middle of its own upgrade. A file, because a command line with dollars or
+ * semicolons does not survive a reload of systemd in a transient unit (252 reads its own escapes back as text). Nothing to say
+ * if the runner has recorded the end.
  */
-const RECORD_STOP = [
-  'cd "$1" || exit 0',
-  "[ -e result.json ] && exit 0",
-  "read -r boot < /proc/sys/kernel/random/boot_id",
-  "read -r uptime rest < /proc/uptime",
-  "system=$(timeout 2 systemctl is-system-running)",
-  'file="stopped.$INVOCATION_ID"',
-  '{ echo "result=$SERVICE_RESULT"; echo "code=$EXIT_CODE"; echo "status=$EXIT_STATUS"; echo "system=$system"; echo "boot=$boot"; echo "uptime=$uptime"; echo "time=$(date -u +%Y-%m-%dT%H:%M:%SZ)"; } > "$file.tmp"',
-  'sync "$file.tmp" && mv "$file.tmp" "$file" && sync .',
-].join("; ");
+export const STOP_TEXT = `cd "\${0%/*}" || exit 0
+[ -e result.json ] && exit 0
+read -r boot < /proc/sys/kernel/random/boot_id
+read -r uptime rest < /proc/uptime
+file="stopped.$INVOCATION_ID"
+{
+  echo "result=$SERVICE_RESULT"
+  echo "code=$EXIT_CODE"
+  echo "status=$EXIT_STATUS"
+  echo "system=$(timeout 2 systemctl is-system-running)"
+  echo "boot=$boot"
+  echo "uptime=$uptime"
+  echo "time=$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+} > "$file.tmp" && sync "$file.tmp" && mv "$file.tmp" "$file" && sync .
+`;
 
 export interface UnitRequest {
   readonly unit: string;
@@ -55,7 +64,7 @@ export function runArguments({ unit, stepDir, spec, limits, runner }: UnitReques
     Type: "exec",
     // Gone from systemd when it ends, failed or not: the durable record is the step's directory.
     CollectMode: "inactive-or-failed",
-    RequiresMountsFor: quote(stepDir),
+    RequiresMountsFor: stepDir,
     RuntimeMaxSec: `${spec.timeoutMs}ms`,
     TimeoutStopSec: `${spec.graceMs + RECORD_MS}ms`,
     KillMode: "control-group",
@@ -65,9 +74,10 @@ export function runArguments({ unit, stepDir, spec, limits, runner }: UnitReques
     SuccessExitStatus: String(EXIT_AVOID),
     StandardOutput: "journal",
     StandardError: "journal",
-    // In full: journald's own bound on its size is the limit.
-    LogRateLimitIntervalSec: "0",
-    ExecStopPost: `-${execLine(["/bin/sh", "-c", RECORD_STOP, "slipway-stopped", stepDir])}`,
+    // In full: journald's own bound on its size is the limit. An interval of 0 would not be told to journald at all (252).
+    LogRateLimitIntervalSec: "1s",
+    LogRateLimitBurst: "1000000",
+    ExecStopPost: `-/bin/sh ${stepDir}/${STOP_PROGRAM}`,
     ...(limits.memoryMax === undefined ? {} : { MemoryMax: limits.memoryMax, MemorySwapMax: "0" }),
     ...(limits.tasksMax === undefined ? {} : { TasksMax: limits.tasksMax }),
     ...(limits.cpuQuota === undefined ? {} : { CPUQuota: limits.cpuQuota }),
@@ -81,22 +91,15 @@ export function runArguments({ unit, stepDir, spec, limits, runner }: UnitReques
     `--setenv=${RUNNER_MARKER}=${spec.marker}`,
     ...Object.entries(properties).map(([name, value]) => `--property=${name}=${value}`),
     "--",
-    ...[...runner, stepDir, unit].map(literal),
+    ...runner,
+    stepDir,
+    unit,
   ];
 }
 
-/** systemd expands variables in the words of a command line; a doubled dollar is one dollar. */
-function literal(word: string): string {
-  return word.replaceAll("$", "$$$$");
-}
-
-function quote(word: string): string {
-  return `"${word.replace(/[\\"]/g, "\\$&").replaceAll("\n", "\\n")}"`;
-}
-
-/** A command in the syntax of Exec...= settings whose words arrive as they are. */
-export function execLine(words: readonly string[]): string {
-  return words.map((word) => quote(literal(word))).join(" ");
+/** Whether a directory can be named in a unit: nothing in it that systemd would expand, escape or split at. */
+export function isPlainPath(path: string): boolean {
+  return /^[A-Za-z0-9/._+@:,=-]+$/.test(path);
 }
 
 /** `key=value` lines, as `systemctl show` and the stop record have them. */
