@@ -47,6 +47,12 @@ describe("a pushed set", () => {
     expect(readdirSync(replaced).toSorted()).toEqual(["PreFlight", "notes"]);
   });
 
+  it("takes the place of an empty directory without a trace of it", () => {
+    mkdirSync(dir);
+    expect(push(set("one"))).toEqual({ problem: "", changed: true, replaced: "" });
+    expect(readdirSync(parent).toSorted()).toEqual([".hooks.d.versions", "hooks.d"]);
+  });
+
   it("has the modes of its files whatever the umask, and the hash it came with", () => {
     const before = process.umask(0o077);
     try {

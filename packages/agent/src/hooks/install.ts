@@ -110,7 +110,13 @@ function swap(dir: string, next: string, before: Stats | undefined): string {
     renameSync(aside, dir);
     throw thrown;
   }
-  return aside;
+  try {
+    // Succeeds for an empty one, which nobody will miss.
+    rmdirSync(aside);
+    return "";
+  } catch {
+    return aside;
+  }
 }
 
 function writeFile(path: string, { content, executable }: HookFile): void {
