@@ -174,7 +174,7 @@ async function program(root, tree, { home, version, entry }) {
 }
 
 function wrapper(tree, name, home) {
-  tree.write(`usr/bin/${name}`, `#!/bin/sh\nexec ${RUNTIME} /${home}/dist/main.js "$@"\n`, 0o755);
+  tree.write(`usr/bin/${name}`, `#!/bin/sh\nexec ${RUNTIME} --title=${name} /${home}/dist/main.js "$@"\n`, 0o755);
 }
 
 function manual(root, tree, page, { run, ...rest }) {

@@ -20,6 +20,7 @@ import { AgentCore } from "../steps/core.ts";
 import type { Machine } from "../steps/ports.ts";
 import { VERSION } from "../version.ts";
 import { Reporter } from "./report.ts";
+import { refuseSandboxedHooks } from "./sandbox.ts";
 
 /** How often everything in hand is looked at; ends of hooks are noticed at once without it. */
 const TICK_MS = 250;
@@ -43,6 +44,7 @@ export async function runAgent(settings: Settings): Promise<void> {
     });
     const tls = readCertificate(settings.tls, settings.host);
     const choice = chooseExecutor(settings, hasSystemd());
+    refuseSandboxedHooks(choice.executor, process.env);
     log("info", `executor: ${choice.executor} (${choice.reason})`);
     let core: AgentCore | undefined;
     let machine: Machine | undefined;
