@@ -5,6 +5,10 @@ const HIGH_WATER = 1024 * 1024;
 /** ... but no longer than the journal takes nothing at all for this time: a hook must not hang on a hanging journal. */
 const STALL_MS = 1_000;
 
+/** Longest part of a line that is held back until the line is whole. */
+const MAX_LINE_BYTES = 32 * 1024;
+const NEWLINE = 0x0a;
+
 /** Something that can be made to wait; both streams of a hook. */
 export interface Pausable {
   pause(): unknown;
@@ -12,12 +16,14 @@ export interface Pausable {
 }
 
 /**
- * Copies a hook's output to a file descriptor that somebody else reads, in order and in bounded memory. A reader that is slow
+ * Copies a hook's output to a file descriptor that somebody else reads, in whole lines and in bounded memory. A reader that is slow
  * slows the hook down, as with any service; one that hangs loses output, and a line says how much.
  */
 export class Forward {
   readonly #fd: number;
   readonly #sources: readonly Pausable[];
+  /** Begun lines, by source: two streams in one must not meet in the middle of a line. */
+  readonly #begun: Buffer[] = [];
   #queue: Buffer[] = [];
   #queued = 0;
   #dropped = 0;
@@ -30,7 +36,19 @@ export class Forward {
     this.#sources = sources;
   }
 
-  add(chunk: Buffer): void {
+  /** Takes what arrived from the source of that number. */
+  add(chunk: Buffer, source: number): void {
+    const begun = this.#begun[source] ?? Buffer.alloc(0);
+    const at = chunk.lastIndexOf(NEWLINE) + 1;
+    const isLong = begun.length + chunk.length > MAX_LINE_BYTES && at === 0;
+    const whole = isLong ? chunk.length : at;
+    if (whole > 0)
+      this.#put(begun.length > 0 ? Buffer.concat([begun, chunk.subarray(0, whole)]) : chunk.subarray(0, whole));
+    const rest = chunk.subarray(whole);
+    this.#begun[source] = whole > 0 ? Buffer.from(rest) : Buffer.concat([begun, rest]);
+  }
+
+  #put(chunk: Buffer): void {
     if (this.#isBroken) return;
     if (this.#dropped > 0 && this.#queued > 0) {
       this.#dropped += chunk.length;
@@ -52,6 +70,7 @@ export class Forward {
 
   /** True once everything is written, false when the reader does not take it in time. */
   async drained(deadlineMs: number): Promise<boolean> {
+    for (const begun of this.#begun.splice(0)) if (begun !== undefined && begun.length > 0) this.#put(begun);
     const until = performance.now() + deadlineMs;
     while ((this.#isWriting || this.#queued > 0) && !this.#isBroken) {
       if (performance.now() >= until) return false;

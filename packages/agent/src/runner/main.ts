@@ -141,12 +141,13 @@ async function runHook(
     forward = new Forward(STDOUT, [child.stdout, child.stderr]);
   }
   let lastDataMs = performance.now();
-  const take = (chunk: Buffer) => {
+  const take = (source: number) => (chunk: Buffer) => {
     lastDataMs = performance.now();
     capture.add(chunk);
-    forward?.add(chunk);
+    forward?.add(chunk, source);
   };
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", take).on("error", () => {});
+  for (const [source, stream] of [child.stdout, child.stderr].entries())
+    stream.on("data", take(source)).on("error", () => {});
   const closed = new Promise<"closed">((resolve) => child.on("close", () => resolve("closed")));
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
     child.on("exit", (code, name) => resolve({ code, signal: name })),

@@ -44,7 +44,7 @@ describe.runIf(hasSystemd())("under a systemd that runs", () => {
       ActiveState: "active",
       MainPID: String(claim().pid),
       ControlGroup: `/system.slice/${bench.unit("a")}`,
-      RuntimeMaxUSec: "1min 30s",
+      RuntimeMaxUSec: "1min 32s",
       TimeoutStopUSec: "7s",
       KillMode: "control-group",
       OOMPolicy: "continue",
@@ -80,7 +80,7 @@ describe.runIf(hasSystemd())("under a systemd that runs", () => {
     expect(await bench.ended("a")).toMatchObject({ stoppedBy: "outside", timedOut: false, signal: "SIGKILL" });
   });
 
-  it("a hook that heeds systemd's TERM at the deadline has timed out", async () => {
+  it("a hook that heeds TERM at its deadline has timed out", async () => {
     const result = await bench.run("a", bench.task(bench.script("sleep 300"), { timeoutMs: 1_000 }));
     expect(result).toMatchObject({ timedOut: true, signal: "SIGTERM" });
     expect(result).not.toHaveProperty("stoppedBy");
@@ -126,4 +126,32 @@ describe.runIf(hasSystemd())("under a systemd that runs", () => {
       cancelReason: expect.stringMatching(/^systemd does not start its unit: systemd-run: .*TasksMax/),
     });
   });
+
+  describe.runIf(hasMemoryLimits())("and limits memory", () => {
+    const limits = { memoryMax: "150M" };
+    async function run(body: string) {
+      bench.remove();
+      bench = new Bench("systemd", undefined, limits);
+      return bench.run("a", bench.task(bench.script(body)));
+    }
+    it("a hook that eats all it may is killed, and its runner is left to say so", async () => {
+      const result = await run("echo eating; exec tail /dev/zero");
+      expect(result).toMatchObject({ signal: "SIGKILL", oomKills: 1, memoryMax: "150M", output: "eating\n" });
+    });
+    it("a hook may outlive a child that does", async () => {
+      const result = await run("tail /dev/zero; exit 0");
+      expect(result).toMatchObject({ exitCode: 0, oomKills: 1, memoryMax: "150M" });
+    });
+  });
 });
+
+/** Whether the memory controller is systemd's to use here; in a container it may not be. */
+function hasMemoryLimits(): boolean {
+  if (!hasSystemd()) return false;
+  const args = ["--quiet", "--wait", "--pipe", "--collect", "--property=MemoryMax=100M", "cat", "/proc/self/cgroup"];
+  const { stdout } = spawnSync("systemd-run", args, { encoding: "utf8", timeout: 20_000 });
+  return (
+    /^\d+:([a-z,]*,)?memory[^:]*:\/system\.slice\//m.test(stdout) ||
+    existsSync("/sys/fs/cgroup/system.slice/memory.max")
+  );
+}

@@ -55,7 +55,7 @@ describe("the arguments of systemd-run", () => {
       Type: "exec",
       CollectMode: "inactive-or-failed",
       RequiresMountsFor: "/var/lib/slipway-agent/steps/s",
-      RuntimeMaxSec: "1800000ms",
+      RuntimeMaxSec: "1802000ms",
       TimeoutStopSec: "12000ms",
       KillMode: "control-group",
       SendSIGKILL: "yes",

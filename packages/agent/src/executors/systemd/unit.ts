@@ -11,6 +11,11 @@ export interface StepLimits {
   readonly cpuQuota?: string;
 }
 
+/**
+ * Beyond the hook's time: systemd's clock starts with the runner, and where that lives it ends the hook by itself, to the
+ * millisecond and with the whole story in the record. systemd is for the case that it does not.
+ */
+const START_MS = 2_000;
 /** Beyond the hook's grace: time for the runner to record what became of it. */
 const RECORD_MS = 5_000;
 
@@ -65,7 +70,7 @@ export function runArguments({ unit, stepDir, spec, limits, runner }: UnitReques
     // Gone from systemd when it ends, failed or not: the durable record is the step's directory.
     CollectMode: "inactive-or-failed",
     RequiresMountsFor: stepDir,
-    RuntimeMaxSec: `${spec.timeoutMs}ms`,
+    RuntimeMaxSec: `${spec.timeoutMs + START_MS}ms`,
     TimeoutStopSec: `${spec.graceMs + RECORD_MS}ms`,
     KillMode: "control-group",
     SendSIGKILL: "yes",
