@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { Pool, sleep } from "./kit.ts";
+import { Pool, sleep, until } from "./kit.ts";
 
 let pool: Pool | undefined;
 afterEach(() => pool?.stop());
@@ -13,20 +13,20 @@ function hooks(p: Pool, seconds: number): void {
 }
 
 /** Runs until `enough` kills have hit, each run checked: hooks ran exactly once, and every verdict is the true one. */
-async function survive(p: Pool, kill: () => boolean, enough: number, pauseMs: () => number): Promise<void> {
+async function survive(p: Pool, kill: () => boolean, enough: number, pause: () => Promise<void>): Promise<void> {
   let kills = 0;
   let runs = 0;
   while (kills < enough) {
     if (++runs > 25) throw new Error(`only ${kills} kills in ${runs} runs`);
     const run = await p.detach("--zone", "z1", "--max-out", "2", "--forced", "--ping-interval", "1", "--timeout", "60");
     let over = false;
-    const watching = p.slipway("watch", run).then((ended) => {
+    const watching = p.steadily("watch", run).then((ended) => {
       over = true;
       return ended;
     });
     while (!over && kills < enough) {
       if (kill()) kills++;
-      await sleep(pauseMs());
+      await pause();
     }
     const watched = await watching;
     if (!watched.stdout.includes("=> ended: ")) throw new Error(`watch ended early: ${watched.stderr}`);
@@ -46,8 +46,13 @@ async function survive(p: Pool, kill: () => boolean, enough: number, pauseMs: ()
   }
 }
 
-/** It is started again after a second and needs a part of one to be up: long enough to live a little, short enough to be hit anywhere. */
-const controllerPause = () => 1300 + Math.random() * 1500;
+/** Mostly the controller lives a little before it is hit again; now and then it is hit while it starts. */
+async function controllerPause(): Promise<void> {
+  await sleep(200 + Math.random() * 1100);
+  if (Math.random() < 0.15) return;
+  await until("the controller listens", () => pool?.controllerListens() ?? true);
+  await sleep(Math.random() * 1200);
+}
 
 const fleet = Object.fromEntries(
   ["hv1", "hv2", "hv3", "hv4"].map((name, i) => [name, { cluster: i < 2 ? "c1" : "c2", pod: "p1", zone: "z1" }]),
@@ -61,7 +66,7 @@ test("agents are killed 50 times during stages: every hook runs exactly once, ev
     pool,
     () => pool?.kill(pool.hosts[turn++ % pool.hosts.length] ?? "") ?? false,
     50,
-    () => 100 + Math.random() * 400,
+    () => sleep(100 + Math.random() * 400),
   );
 });
 

@@ -9,6 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -117,6 +118,24 @@ export class Pool {
     return spawn(process.execPath, [cli, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   }
 
+  /** The same while the controller is being killed: asked again until it is there for long enough to answer. */
+  async steadily(...args: string[]): Promise<Ended> {
+    for (let tries = 0; ; tries++) {
+      const ended = await this.slipway(...args);
+      if (tries >= 20 || !/cannot be reached|no answer within/.test(ended.stderr)) return ended;
+    }
+  }
+
+  /** Does the controller take connections just now? */
+  controllerListens(): Promise<boolean> {
+    const [, host = "", port = ""] = /controller:\s*"?([\d.]+):(\d+)/.exec(readFileSync(this.config, "utf8")) ?? [];
+    return new Promise((resolve) => {
+      const socket = connect(Number(port), host);
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+      socket.once("connect", () => socket.destroy());
+    });
+  }
+
   /** Starts a run, follows it to its end, returns its report. */
   async roll(...args: string[]): Promise<Ended & { report: Report }> {
     const ended = await this.slipway("--json", "start", ...args);
@@ -131,7 +150,7 @@ export class Pool {
 
   /** Starts a run and leaves it. */
   async detach(...args: string[]): Promise<string> {
-    const { stdout, stderr } = await this.slipway("--json", "start", "--detach", ...args);
+    const { stdout, stderr } = await this.steadily("--json", "start", "--detach", ...args);
     try {
       return (JSON.parse(stdout) as { run: string }).run;
     } catch {
@@ -140,7 +159,7 @@ export class Pool {
   }
 
   async report(run: string): Promise<Report> {
-    const { stdout, stderr } = await this.slipway("report", run, "--format", "json");
+    const { stdout, stderr } = await this.steadily("report", run, "--format", "json");
     try {
       return JSON.parse(stdout) as Report;
     } catch {

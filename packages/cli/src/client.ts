@@ -23,7 +23,7 @@ const CALL_MS = 10_000;
 const PLAN_MS = 30_000;
 
 /** A controller that is being restarted is back within seconds: for so long a refused connection is tried again ... */
-const PATIENCE_MS = 4_000;
+const PATIENCE_MS = 6_000;
 /** ... so often. */
 const PAUSE_MS = 200;
 
