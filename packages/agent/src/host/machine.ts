@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileDurably } from "@slipway/shared/node";
 import type { Machine } from "../steps/ports.ts";
+import type { HostFacts } from "../steps/types.ts";
+import { HostSurvey } from "./survey.ts";
 
 const REBOOT_DEADLINE_MS = 60_000;
 /** Exit status with which the agent of a simulated host leaves when its host "reboots"; its supervisor starts it again. */
@@ -13,6 +15,7 @@ const SIMULATED_SHUTDOWN_MS = 100;
 /** The machine the agent runs on. */
 export class RealMachine implements Machine {
   readonly #bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  readonly #survey = new HostSurvey(uptimeMs);
 
   bootId(): string {
     return this.#bootId;
@@ -22,6 +25,9 @@ export class RealMachine implements Machine {
   }
   monotonicMs(): number {
     return uptimeMs();
+  }
+  facts(id: string): HostFacts | undefined {
+    return this.#survey.facts(id);
   }
   reboot(failed: (reason: string) => void): void {
     execFile("systemctl", ["reboot"], { timeout: REBOOT_DEADLINE_MS, maxBuffer: 64 * 1024 }, (error, _out, stderr) => {

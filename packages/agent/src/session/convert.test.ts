@@ -74,6 +74,14 @@ describe("what the agent says", () => {
       bootIdAfter: "b2",
       hookFile: "/h/Maintenance",
       hookSha256: "cd",
+      rebootedAsAsked: true,
+      host: {
+        rebootWanted: "/run/reboot-required exists",
+        rebootUnknown: "u",
+        kernelRunning: "6.1.0-40",
+        kernelNewest: "6.1.0-44",
+        uptimeMs: 1,
+      },
     } as const;
     const message = overTheWire({ type: "report", report: { outboxId: 9, key, state: "ended", bootId: "b0", result } });
     expect(message).toMatchObject({
@@ -97,6 +105,11 @@ describe("what the agent says", () => {
         bootIdAfter: "b2",
         hookFile: "/h/Maintenance",
         hookSha256: "cd",
+        rebootedAsAsked: true,
+        rebootWanted: "/run/reboot-required exists",
+        rebootUnknown: "u",
+        kernelRunning: "6.1.0-40",
+        kernelNewest: "6.1.0-44",
       },
     });
     const { exitCode: _, ...without } = result;

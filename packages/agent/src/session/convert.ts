@@ -156,5 +156,10 @@ function reportTo(report: Report): MessageInitShape<typeof agentWire.StepReportS
     bootIdAfter: result.bootIdAfter,
     hookFile: result.hookFile,
     hookSha256: result.hookSha256,
+    rebootedAsAsked: result.rebootedAsAsked ?? false,
+    rebootWanted: result.host?.rebootWanted ?? "",
+    rebootUnknown: result.host?.rebootUnknown ?? "",
+    kernelRunning: result.host?.kernelRunning ?? "",
+    kernelNewest: result.host?.kernelNewest ?? "",
   };
 }

@@ -462,3 +462,58 @@ describe("any sequence of events", () => {
     );
   });
 });
+
+describe("what the host says of itself", () => {
+  const facts = {
+    rebootWanted: "/run/reboot-required exists",
+    rebootUnknown: "",
+    kernelRunning: "k",
+    kernelNewest: "",
+    uptimeMs: 7,
+  };
+  it("comes with the end of an inspection, a Maintenance hook and a reboot, however long it takes to answer", () => {
+    const world = new World();
+    world.facts = null;
+    const agent = new Process(world).connect().start(key("inspect"), { kind: "inspect" }).start(key(), hookSpec());
+    world.finish(id);
+    agent.core.tick();
+    expect(agent.reports.map((r) => r.state)).toEqual(["accepted", "accepted"]);
+    world.facts = facts;
+    agent.core.tick();
+    expect(agent.lastResult(key("inspect"))).toMatchObject({ verdict: "ok", host: facts, hooks: { dir: "/hooks" } });
+    expect(agent.lastResult(key())).toMatchObject({ verdict: "ok", host: facts });
+    agent.start(key("PostMaintenance"), hookSpec("PostMaintenance"));
+    world.finish(keyText(key("PostMaintenance")));
+    agent.core.tick();
+    expect(agent.lastResult(key("PostMaintenance"))).not.toHaveProperty("host");
+  });
+});
+
+describe("a host that goes down while a hook runs", () => {
+  it("is waited for: what became of the hook is said after the boot", () => {
+    const world = new World();
+    const agent = new Process(world).connect().start(key(), hookSpec());
+    world.finish(id, { exitCode: 143, stoppedBy: "shutdown" });
+    agent.core.tick();
+    world.nowMs += 60_000;
+    agent.core.tick();
+    expect(agent.lastResult(key())).toBeUndefined();
+    world.powerCycle();
+    const next = new Process(world).connect();
+    expect(next.lastResult(key())).toMatchObject({
+      verdict: "interrupted",
+      reason: "the host was shut down while the hook ran (boot boot1 => boot2)",
+      bootIdBefore: "boot1",
+      bootIdAfter: "boot2",
+    });
+  });
+  it("but not for ever", () => {
+    const world = new World();
+    const agent = new Process(world).connect().start(key(), hookSpec());
+    world.finish(id, { exitCode: 143, stoppedBy: "shutdown" });
+    agent.core.tick();
+    world.nowMs += 180_000;
+    agent.core.tick();
+    expect(agent.lastResult(key())).toMatchObject({ verdict: "interrupted", bootIdAfter: "boot1" });
+  });
+});

@@ -26,6 +26,9 @@ export interface AgentIdentity {
   readonly executor: string;
 }
 
+/** Steps whose result carries what the host says of itself. */
+const stepsThatTell: ReadonlySet<string> = new Set(["inspect", "Maintenance", "reboot"]);
+
 /** Done after the transaction that made it due is durable, never before. */
 type Effect = () => void;
 
@@ -234,7 +237,7 @@ export class AgentCore {
         return [() => this.#wrote()];
       }
       case "inspect":
-        return endAtOnce(base, "ok", "", { hooks: hooks.inventory() });
+        return this.#inspect(base);
       case "reboot":
         journal.accept(base);
         return [() => this.#wrote(), () => this.#reboot(base)];
@@ -248,6 +251,18 @@ export class AgentCore {
         return [() => this.#wrote(), () => this.#guard(key, () => this.#launch(row))];
       }
     }
+  }
+
+  /** Ends at once, unless the host has to be asked for longer than a message may take. */
+  #inspect(row: StepRow): Effect[] {
+    this.#ports.journal.accept(row);
+    this.#endWithFacts(row, () => this.#inspected(row));
+    return [() => this.#wrote()];
+  }
+
+  #inspected(row: StepRow): StepResult {
+    const { hooks, machine } = this.#ports;
+    return instantResult(row, "ok", "", machine.bootId(), machine.wallMs(), { hooks: hooks.inventory() });
   }
 
   #cancel(key: StepKey, reason: string): Effect[] {
@@ -276,6 +291,10 @@ export class AgentCore {
     if (row.spec.kind === "reboot") {
       if (row.bootId !== bootId) this.#endWithFacts(row, (host) => rebootedResult(row, bootId, machine.wallMs(), host));
       else if (recovering) this.#reboot(row);
+      return;
+    }
+    if (row.spec.kind === "inspect") {
+      this.#endWithFacts(row, () => this.#inspected(row));
       return;
     }
     // Accepted and ended in one transaction; an open one cannot be.
@@ -312,8 +331,7 @@ export class AgentCore {
   /** Ends a step together with what the host says of itself, for which the next tick may have to be waited. */
   #endWithFacts(row: StepRow, result: (host: HostFacts | undefined) => StepResult): void {
     const { machine } = this.#ports;
-    const isTelling = row.key.step === "Maintenance" || row.key.step === "reboot";
-    if (machine.facts === undefined || !isTelling) {
+    if (machine.facts === undefined || !stepsThatTell.has(row.key.step)) {
       this.#end(row, result(undefined));
       return;
     }

@@ -2,7 +2,7 @@ import { keyText, type Stage, type StepKey } from "@slipway/shared";
 import { MemoryJournal } from "../journal/memory.ts";
 import { AgentCore, type AgentIdentity } from "../steps/core.ts";
 import type { Executor, FoundHook, Look, Ports, Progress, RawResult, Task } from "../steps/ports.ts";
-import type { Outgoing, Report, StepSpec } from "../steps/types.ts";
+import type { HostFacts, Outgoing, Report, StepSpec } from "../steps/types.ts";
 import { noRequests } from "../steps/verdict.ts";
 
 export const identity: AgentIdentity = {
@@ -54,6 +54,8 @@ export class World implements Executor {
   boots = 1;
   reboots = 0;
   nowMs = 0;
+  /** What the host says of itself; null while it is being asked, undefined where nobody is there to be asked. */
+  facts: HostFacts | null | undefined;
   rebootFailed: ((reason: string) => void) | undefined;
   readonly journal: MemoryJournal;
 
@@ -81,6 +83,7 @@ export class World implements Executor {
           this.reboots++;
           this.rebootFailed = failed;
         },
+        ...(this.facts === undefined ? {} : { facts: () => this.facts ?? undefined }),
       },
       log: (_level, text) => this.log.push(text),
     };
