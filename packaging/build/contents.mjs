@@ -80,11 +80,12 @@ ${text(sqliteDir, "LICENSE")}`,
     const packages = new Set([...main, ...(await bundle(runner))]);
     wrapper(tree, "slipway-agent", home);
     const properties = text(root, "packaging/agent/agent.properties");
-    tree.write("etc/slipway/agent.properties", properties);
+    // Put into /etc by postinst where there is none: a conffile would stop upgrades that nobody watches with a question, as soon as
+    // both the operator and a new version have changed it.
+    tree.write("usr/share/slipway-agent/agent.properties", properties);
     tree.directory("etc/slipway/hooks.d");
     tree.copy("lib/systemd/system/slipway-agent.service", join(root, "systemd/slipway-agent.service"));
-    const examples = "usr/share/doc/slipway-agent/examples";
-    tree.copy(`${examples}/direct-executor.conf`, join(root, "systemd/direct-executor.conf"));
+    tree.copy("usr/share/slipway-agent/direct-executor.conf", join(root, "systemd/direct-executor.conf"));
     const page = { version, epoch: sourceEpoch() };
     manual(root, tree, "slipway-agent.8", { ...page, run: [node, tree.at(`${home}/dist/main.js`)] });
     tree.gzip(
@@ -97,7 +98,6 @@ ${text(sqliteDir, "LICENSE")}`,
       arch,
       depends: [RUNTIME_DEPENDS, "systemd (>= 247)"],
       recommends: ["dbus"],
-      conffiles: ["/etc/slipway/agent.properties"],
       triggers: `interest-noawait ${RUNTIME}\n`,
       copyright: copyrightOf(root, [...packages].sort()),
       description: [
@@ -202,7 +202,7 @@ function finish(root, tree, { copyright, overrides, ...spec }) {
   }
   const scripts = {};
   const folder = spec.name.replace("slipway-", "");
-  if (spec.conffiles || spec.triggers) {
+  if (spec.triggers) {
     for (const name of ["postinst", "prerm", "postrm"]) scripts[name] = text(root, "packaging", folder, name);
   }
   return { ...spec, scripts };

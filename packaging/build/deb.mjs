@@ -25,8 +25,8 @@ function walk(dir) {
 }
 
 /**
- * `spec` is name, version, arch, depends, recommends, description (first line the summary), conffiles, scripts and triggers
- * (texts by name). `tree` holds the files of the package with their modes.
+ * `spec` is name, version, arch, depends, recommends, description (first line the summary), scripts (texts by name) and
+ * triggers. `tree` holds the files of the package with their modes.
  */
 export function buildDeb({ tree, file, spec, fast }) {
   const epoch = sourceEpoch();
@@ -51,7 +51,6 @@ export function buildDeb({ tree, file, spec, fast }) {
   );
   const sums = files.map((path) => `${md5(path)}  ${relative(tree, path)}\n`);
   writeFileSync(join(control, "md5sums"), sums.join(""));
-  if (spec.conffiles) writeFileSync(join(control, "conffiles"), `${spec.conffiles.join("\n")}\n`);
   if (spec.triggers) writeFileSync(join(control, "triggers"), spec.triggers);
   for (const [name, text] of Object.entries(spec.scripts ?? {})) {
     writeFileSync(join(control, name), text, { mode: 0o755 });

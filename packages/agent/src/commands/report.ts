@@ -5,7 +5,7 @@ import type { StepRow } from "../steps/types.ts";
 /** How often the status line is made anew, in milliseconds. */
 const STATUS_EVERY_MS = 1_000;
 /** How often the hooks are counted: each count reads their files. */
-const HOOKS_EVERY_MS = 60_000;
+const HOOKS_EVERY_MS = 10_000;
 
 /** What the status line is made of. */
 export interface Condition {

@@ -1,6 +1,6 @@
 import { SlipwayError } from "@slipway/shared";
 
-const DROP_IN = "/usr/share/doc/slipway-agent/examples/direct-executor.conf";
+const DROP_IN = "/usr/share/slipway-agent/direct-executor.conf";
 
 /**
  * Hooks of the direct executor run in whatever sandbox the agent's own unit has, where a package could not be upgraded nor a
