@@ -92,7 +92,7 @@ async function beside(
       product,
     });
     notes.push(
-      `${await clush.version()}, fanout ${CLUSH_FANOUT}, \`true\` as the login user's shell runs it, all targets played by one sshd on loopback; ${CLUSH_ROUNDS} rounds; warm: control connections open`,
+      `${await clush.version()}, fanout ${CLUSH_FANOUT}, \`true\` in the login user's shell without that user's start files, all targets played by one sshd on loopback; ${CLUSH_ROUNDS} rounds; warm: control connections open`,
     );
     return [
       compared("no-op on all, durable", "ms", { name: "clush warm", values: walls.warm }, walls.product, atMost(0.05)),

@@ -48,6 +48,9 @@ export class Clush {
     const dir = scratch.fresh("clush");
     const control = join(dir, "cm");
     mkdirSync(control, { mode: 0o700 });
+    // The login user's own start files may take any time: that is no cost of ssh.
+    const home = join(dir, "home");
+    mkdirSync(home, { mode: 0o700 });
     const keygen = (name: string) => run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(dir, name)]);
     await Promise.all([keygen("host"), keygen("user")]);
     const authorized = join(dir, "authorized_keys");
@@ -70,6 +73,7 @@ PrintMotd no
 PrintLastLog no
 MaxStartups 2000
 LogLevel QUIET
+SetEnv HOME=${home}
 `,
     );
     const client = (name: string, more: string) =>
