@@ -1,4 +1,5 @@
 import { SlipwayError } from "@slipway/shared";
+import { askAtTerminal } from "./ask.ts";
 
 /** The outside of the command, as far as it prints: tests replace it. */
 export interface Io {
@@ -11,6 +12,8 @@ export interface Io {
   readonly env: NodeJS.ProcessEnv;
   /** Wall clock in milliseconds; for people only. */
   now(): number;
+  /** Asks whoever sits at the terminal, `hidden` without showing the answer; absent where nobody does. */
+  readonly ask?: (question: string, hidden: boolean) => Promise<string>;
 }
 
 export function processIo(): Io {
@@ -27,6 +30,7 @@ export function processIo(): Io {
     rows: () => process.stdout.rows ?? 24,
     env: process.env,
     now: Date.now,
+    ...(process.stdin.isTTY && process.stderr.isTTY ? { ask: askAtTerminal } : {}),
   };
 }
 

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { registerControl } from "./commands/control.ts";
 import { registerFleet } from "./commands/fleet.ts";
 import { registerHooks } from "./commands/hooks.ts";
+import { registerHosts } from "./commands/hosts.ts";
 import { registerRuns } from "./commands/runs.ts";
 import { registerCompletion } from "./completion/command.ts";
 import { Context, type ExitStatus, type GlobalFlags } from "./context.ts";
@@ -85,7 +86,7 @@ export function buildProgram(io: Io, act: Act): Command {
       .action(() => act(command, action));
   };
   registerControl(register, registerRuns(register, program));
-  registerFleet(register, program);
+  registerHosts(register, registerFleet(register, program));
   registerHooks(register, program);
   program.commandsGroup("Tools:");
   registerCompletion(register, program);

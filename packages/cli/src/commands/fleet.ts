@@ -10,12 +10,13 @@ import { renderAudit, renderHost, renderHosts, renderLedger, renderPings, render
 import { dateTime } from "../render/text.ts";
 import { limitOf } from "./runs.ts";
 
-export function registerFleet(register: Register, program: Command): void {
+/** Returns the `host` command, which has more to it than looking. */
+export function registerFleet(register: Register, program: Command): Command {
   program.commandsGroup("Hosts and records:");
   const host = program
     .command("host")
-    .summary("list, show, why, ping")
-    .description("Looks at hosts.")
+    .summary("list, show, why, ping, add, remove")
+    .description("Looks at hosts, adds and removes them.")
     .helpCommand(false);
   register(
     host.command("list").summary("list all hosts and their agents"),
@@ -151,4 +152,5 @@ export function registerFleet(register: Register, program: Command): void {
       return 0;
     },
   );
+  return host;
 }

@@ -38,7 +38,7 @@ describe("bash", () => {
     ],
     [
       ["host", ""],
-      ["list", "show", "ping", "why"],
+      ["list", "show", "ping", "why", "add", "remove"],
     ],
     [["start", "--on-f"], ["--on-failure"]],
     [

@@ -21,9 +21,12 @@ const LABEL_VALUE = /^[A-Za-z0-9](?:[A-Za-z0-9._:/-]{0,62})$/;
 
 export const defaultLabels = { cluster: "c1", pod: "p1", zone: "z1" } as const;
 
-/** "cluster=c1,pod=p1" over the defaults. */
-export function parseLabels(text: string | undefined): Record<string, string> {
-  const labels: Record<string, string> = { ...defaultLabels };
+/** "cluster=c1,pod=p1" over `base`, the labels of an embedded pool. */
+export function parseLabels(
+  text: string | undefined,
+  base: Readonly<Record<string, string>> = defaultLabels,
+): Record<string, string> {
+  const labels: Record<string, string> = { ...base };
   for (const pair of text === undefined ? [] : text.split(",")) {
     const at = pair.indexOf("=");
     const [key, value] = [pair.slice(0, Math.max(0, at)).trim(), pair.slice(at + 1).trim()];
