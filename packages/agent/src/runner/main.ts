@@ -22,7 +22,7 @@ import {
 } from "./files.ts";
 import { Forward } from "./forward.ts";
 import { processesOf, processStat, signal } from "./processes.ts";
-import { outliveMemory, type StopCause, stopCause } from "./unit.ts";
+import { isGoingDown, outliveMemory, type StopCause, stopCause } from "./unit.ts";
 
 /** How often the cancel file is looked for. */
 const CANCEL_POLL_MS = 100;
@@ -37,6 +37,8 @@ const RETRY_MS = 500;
 const REQUESTS_KEEP_BYTES = 64 * 1024;
 /** Time the journal gets for a hook's last words once the verdict is recorded. */
 const JOURNAL_MS = 5_000;
+/** Time that one TERM may take to reach both hook and runner. */
+const TERM_MS = 100;
 /** Kept of a hook's output and requests, at each end, where there is no room for more. */
 const SHORT_BYTES = 1_024;
 const STDOUT = 1;
@@ -163,8 +165,11 @@ async function runHook(
   const { code, signal: endSignal } = await exited;
   const endedAtMs = Date.now();
   const durationMs = performance.now() - startMs;
-  // TERM from systemd reaches this process before the hook: one that ended by it did not end by itself.
-  const stop = typeof first === "string" && first !== "stop" ? first : cancelWanted(dir) ? "cancel" : await stopping;
+  // A hook that systemd ended did not end by itself; its end may be known before the TERM that was for both of them.
+  if (unit !== undefined && (code === null || code > 128)) await sleep(TERM_MS);
+  let stop = typeof first === "string" && first !== "stop" ? first : cancelWanted(dir) ? "cancel" : await stopping;
+  // A hook that reboots the host by itself and ends at once: whether that reboot happens is part of the story.
+  if (stop === undefined && asksForReboot(requests) && (await isGoingDown())) stop = "shutdown";
   // The end of a process may be known before its last words have been read.
   lastDataMs = performance.now();
   const drainUntilMs = performance.now() + DRAIN_MS;
@@ -272,6 +277,10 @@ async function record(dir: string, spec: Spec, capture: Capture, ending: Ending)
       await sleep(RETRY_MS);
     }
   }
+}
+
+function asksForReboot(requests: string): boolean {
+  return /^\s*reboot\s*=\s*required\s*$/m.test(readCapped(requests, REQUESTS_KEEP_BYTES));
 }
 
 let snapshotBytes = 0;

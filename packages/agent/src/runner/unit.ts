@@ -20,6 +20,11 @@ export async function stopCause(unit: string, timeoutMs: number): Promise<StopCa
   return causeOf(system, result, performance.now() + HEAD_START_MS >= timeoutMs);
 }
 
+/** Whether the host is on its way down. */
+export async function isGoingDown(): Promise<boolean> {
+  return (await ask(["is-system-running"])) === "stopping";
+}
+
 /** The rule behind `stopCause`; an answer that could not be had is empty. */
 export function causeOf(system: string, result: string, isDue: boolean): StopCause {
   if (result === "timeout" || (result === "" && isDue)) return "timeout";

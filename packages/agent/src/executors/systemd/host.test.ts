@@ -80,6 +80,12 @@ describe.runIf(hasSystemd())("under a systemd that runs", () => {
     expect(await bench.ended("a")).toMatchObject({ stoppedBy: "outside", timedOut: false, signal: "SIGKILL" });
   });
 
+  it("a unit stopped by somebody says so, also if its hook is the first to go", async () => {
+    await start('echo up > "$DIR/up"; exec sleep 300');
+    systemctl("stop", bench.unit("a"));
+    expect(await bench.ended("a")).toMatchObject({ stoppedBy: "outside", timedOut: false, signal: "SIGTERM" });
+  });
+
   it("a hook that heeds TERM at its deadline has timed out", async () => {
     const result = await bench.run("a", bench.task(bench.script("sleep 300"), { timeoutMs: 1_000 }));
     expect(result).toMatchObject({ timedOut: true, signal: "SIGTERM" });
