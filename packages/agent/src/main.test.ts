@@ -239,6 +239,15 @@ describe("slipway-agent hooks", () => {
   });
 });
 
+describe("slipway-agent doctor", () => {
+  it("says what is wrong, and fails if anything is", async () => {
+    const doctor = start("doctor", "--properties", properties({ "rolling.maintenance.hooks.dir": join(dir, "no") }));
+    expect(await doctor.exited).toBe(1);
+    expect(doctor.stdout).toMatch(/^bad {3}hooks .*\/no: does not exist; create it/m);
+    expect(doctor.stderr).toBe("");
+  });
+});
+
 it("slipway-agent knows its version and its help", async () => {
   const version = start("--version");
   expect([await version.exited, version.stdout]).toEqual([0, "0.1.0\n"]);

@@ -1,5 +1,6 @@
 import { SlipwayError } from "@slipway/shared";
 import { Command, CommanderError } from "commander";
+import { examine } from "./commands/doctor/doctor.ts";
 import { checkHooks } from "./commands/hooks.ts";
 import { runAgent } from "./commands/run.ts";
 import { readSettings } from "./config/settings.ts";
@@ -26,6 +27,15 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option(...properties)
     .action((options: { properties: string }) => {
       const { text, isGood } = checkHooks(readSettings(options.properties));
+      process.stdout.write(text);
+      process.exitCode = isGood ? 0 : 1;
+    });
+  program
+    .command("doctor")
+    .description("say what is wrong on this host, and the way out; exit status 1 when anything is")
+    .option(...properties)
+    .action(async (options: { properties: string }) => {
+      const { text, isGood } = await examine(options.properties);
       process.stdout.write(text);
       process.exitCode = isGood ? 0 : 1;
     });
