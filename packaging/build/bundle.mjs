@@ -3,9 +3,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
-/** Some of what is bundled is CommonJS inside and wants `require`. */
+/** Some of what is bundled is CommonJS inside and wants `require`, or its own place. */
 const BANNER =
-  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
+  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url); const { filename: __filename, dirname: __dirname } = import.meta;';
 
 /**
  * Bundles `entry` (a module of the checkout) into `outfile`. With `start`, the bundle calls the module's `main` with argv.

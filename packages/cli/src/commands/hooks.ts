@@ -25,7 +25,7 @@ export function registerHooks(register: Register, program: Command): void {
     declareScopeFlags(
       hooks.command("push").argument("<DIR>", "directory with the hooks").summary("bring a hooks directory to hosts"),
     ).option("--timeout <duration>", "how long each host may take", "15s"),
-    "Replaces the hooks directory of every host of the scope by the files of DIR, as a whole or not at all. Hidden files stay\n" +
+    "Replaces the hooks directory of every host of the scope by the files of DIR, as a whole or not at all. Hidden files stay " +
       `here. At most ${hookSetLimits.files} files, 1 MiB each and 3 MiB together. A host takes pushed hooks only with\n` +
       "slipway.hooks.push=true in its agent.properties, and not while a run has it. Exit status 1 if a host does not have them.",
     ["slipway hooks push ./hooks --cluster c1", "slipway hooks push ./hooks --hosts hv1,hv2 --timeout 1m"],
@@ -38,7 +38,7 @@ export function registerHooks(register: Register, program: Command): void {
         .argument("[DIR]", "directory to compare with; without it hosts are compared with each other")
         .summary("name hosts whose hooks differ"),
     ),
-    "Has the hosts of the scope (all of them without one) look at their hooks and names those that differ from DIR, or from\n" +
+    "Has the hosts of the scope (all of them without one) look at their hooks and names those that differ from DIR, or from " +
       "most of the others, per stage. Exit status 1 if any does, or could not be compared.",
     ["slipway hooks diff", "slipway hooks diff ./hooks --cluster c1"],
     async (context, [dir], flags) => diff(context, dir, flags),

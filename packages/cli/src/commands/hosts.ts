@@ -19,8 +19,8 @@ export function registerHosts(register: Register, host: Command): void {
       .option("--allow-hooks-push", "let `slipway hooks push` replace the hooks of the host")
       .option("--rejoin", "take over a machine that belongs to another controller, or has another name")
       .option("--wait <duration>", "how long the agent may take to connect", "1m"),
-    "Logs in, installs the agent's package, configures, enrols and starts it, and waits until it is connected. What is done\n" +
-      "already is left alone, so the command can be repeated; a machine that is a host already is not touched at all. The host's\n" +
+    "Logs in, installs the agent's package, configures, enrols and starts it, and waits until it is connected. What is done " +
+      "already is left alone, so the command can be repeated; a machine that is a host already is not touched at all. The host's " +
       "key must be in known_hosts; at a terminal it is asked for, in scripts it can be given with --host-key.",
     [
       "slipway host add root@hv7 --labels cluster=c1",
@@ -33,7 +33,7 @@ export function registerHosts(register: Register, host: Command): void {
       .summary("forget a host, and keep its agent out")
       .option("--reason <text>", "why, for people and the audit log")
       .option("--ssh <target>", "also stop the agent there and remove its package: user@machine[:port]"),
-    "The controller forgets the host: its session ends and its certificate is not accepted any more. `slipway host add` brings it\n" +
+    "The controller forgets the host: its session ends and its certificate is not accepted any more. `slipway host add` brings it " +
       "back. Refused while a run has the host, or left it cordoned.",
     ["slipway host remove hv7 --reason sold", "slipway host remove hv7 --ssh root@hv7"],
     async (context, [name = ""], flags) =>

@@ -120,7 +120,7 @@ async function join1(controller: JoinApi, change: Partial<JoinOptions> = {}) {
 const calls = () => (existsSync(stub("calls")) ? readFileSync(stub("calls"), "utf8").trim().split("\n") : []);
 const properties = () => readFileSync(stub("root/agent.properties"), "utf8");
 
-describe.skipIf(sshdProgram === undefined)("joining a host", () => {
+describe.skipIf(sshdProgram === undefined)("joining a host", { timeout: 60_000 }, () => {
   test("installs, configures, enrols, starts and waits; a second time nothing is touched", async () => {
     const controller = new Controller();
     expect(await join1(controller, { allowPush: true })).toEqual({
@@ -250,7 +250,7 @@ describe.skipIf(sshdProgram === undefined)("joining a host", () => {
   });
 });
 
-describe.skipIf(sshdProgram === undefined)("logging in", () => {
+describe.skipIf(sshdProgram === undefined)("logging in", { timeout: 60_000 }, () => {
   test("an unknown host key is refused in a script, accepted by its fingerprint, never by another", async () => {
     write(at("known_hosts"), "");
     const fingerprint = fingerprintOfFile(`${sshd.hostKey}.pub`);
@@ -350,7 +350,7 @@ describe.skipIf(sshdProgram === undefined)("logging in", () => {
   test("text of an operator is data to the remote shell", async () => {
     const ssh = await connect();
     const nasty = `'; touch ${at("pwned")}; echo $(id) \`id\` "\\n" $HOME *\nsecond line`;
-    expect((await ssh.run('printf "%s|" "$@"', [nasty, ""])).stdout).toBe(`${nasty}||`.replace("||", "||"));
+    expect((await ssh.run('printf "%s|" "$@"', [nasty, ""])).stdout).toBe(`${nasty}||`);
     expect(existsSync(at("pwned"))).toBe(false);
   });
 

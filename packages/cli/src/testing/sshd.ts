@@ -50,7 +50,8 @@ export class Sshd {
     const hostKey = join(dir, "host_key");
     makeKey(hostKey);
     const port = await freePort();
-    const env = Object.entries({ PATH: `${options.bin}:/usr/bin:/bin`, ...options.env });
+    // Nothing of this user's shell start-up files: they take their time, and may say something.
+    const env = Object.entries({ PATH: `${options.bin}:/usr/bin:/bin`, HOME: dir, ...options.env });
     const config = [
       `Port ${port}`,
       "ListenAddress 127.0.0.1",
