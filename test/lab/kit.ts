@@ -64,7 +64,13 @@ export class Pool {
 
   /** `name`: of the lab; files run one after another, so a dead one of the same name is never in use. */
   static async start(name: string, hosts: UpOptions["hosts"], options: Partial<UpOptions> = {}): Promise<Pool> {
-    const lab = await up({ name, hosts, dieWithParent: true, ...options });
+    const lab = await up({
+      name,
+      hosts,
+      dieWithParent: true,
+      packages: process.env["SLIPWAY_LAB_PACKAGES"],
+      ...options,
+    });
     const names =
       typeof hosts === "number" ? Array.from({ length: hosts }, (_, i) => `hv${i + 1}`) : Object.keys(hosts);
     return new Pool(lab, names);

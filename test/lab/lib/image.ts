@@ -1,6 +1,5 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fakePackages } from "./fallback.ts";
 import { run } from "./system.ts";
 
 // What all hosts of a lab have in common: the machine's own / as the lowest layer, a layer that hides what a bare Debian would not
@@ -20,7 +19,15 @@ const emptied = [
 
 /** Hidden, and not there. */
 const hidden = [
-  ...["etc/fstab", "etc/resolv.conf", "etc/hosts", "etc/hostname", "etc/machine-id", "etc/slipway"],
+  ...[
+    "etc/fstab",
+    "usr/sbin/policy-rc.d",
+    "etc/resolv.conf",
+    "etc/hosts",
+    "etc/hostname",
+    "etc/machine-id",
+    "etc/slipway",
+  ],
   ...["usr/bin/node", "usr/bin/nodejs", "usr/bin/npm", "usr/bin/npx", "usr/bin/corepack", "usr/lib/node_modules"],
   ...[
     "usr/include/node",
@@ -49,6 +56,9 @@ const masked = [
     "systemd-boot-system-token.service",
   ],
 ];
+
+/** In a host: its boot id, also for units with a /proc of their own. */
+export const BOOT_ID = "/run/lab-boot-id";
 
 export interface Image {
   /** `lowerdir=` of a host's overlay. */
@@ -81,8 +91,7 @@ export function buildImage(options: ImageOptions): Image {
   for (const path of ["tmp", "var/tmp"]) chmodSync(join(base, path), 0o1777);
   chmodSync(join(base, "root"), 0o700);
   settings(base, options.names);
-  if (options.packages.length === 0) fakePackages(base);
-  else install(dir, base, hide, options.packages);
+  if (options.packages.length > 0) install(dir, base, hide, options.packages);
   return { lower: `${base}:${hide}:/` };
 }
 
@@ -113,6 +122,12 @@ function settings(base: string, names: string): void {
   );
   symlinkSync("/lib/systemd/system/multi-user.target", join(units, "default.target"));
   for (const unit of masked) symlinkSync("/dev/null", join(units, unit));
+  // nspawn gives each boot an id of its own by a mount on /proc, which a unit whose sandbox has a fresh /proc would not see.
+  mkdirSync(join(units, "slipway-agent.service.d"));
+  writeFileSync(
+    join(units, "slipway-agent.service.d/lab.conf"),
+    `[Service]\nBindReadOnlyPaths=${BOOT_ID}:/proc/sys/kernel/random/boot_id\n`,
+  );
   writeFileSync(join(base, "etc/hosts"), `127.0.0.1 localhost\n::1 localhost\n${names}`);
   writeFileSync(join(base, "etc/resolv.conf"), "");
   mkdirSync(join(base, "var/log/journal"));

@@ -136,8 +136,11 @@ export class Lab {
     words: readonly string[],
     options: { input?: string; limitMs?: number } = {},
   ): Promise<Ended> {
-    const [command = "", ...args] = await this.enter(host, words);
-    return attempt(command, args, options.limitMs ?? 120_000, options.input ?? "");
+    const limitMs = options.limitMs ?? 120_000;
+    // Ended inside: to kill nsenter would leave what it started in the host.
+    const bounded = ["timeout", "-s", "KILL", (limitMs / 1000).toFixed(1), ...words];
+    const [command = "", ...args] = await this.enter(host, bounded);
+    return attempt(command, args, limitMs + 10_000, options.input ?? "");
   }
 
   /** Runs a shell script in a host; its failure is an error. */

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { Lab } from "./lab.ts";
 import { installPackages, obstacle } from "./prerequisites.ts";
-import { clearDead, labs } from "./registry.ts";
+import { clearDead, labDir, labs } from "./registry.ts";
 import { CONTROLLER, slipwayWords, up } from "./slipway.ts";
 import { LabError, messageOf } from "./system.ts";
 
@@ -18,16 +18,22 @@ const help = `Real systemd hosts on this machine, with Slipway's packages instal
   npm run lab -- status                hosts and what they do
   npm run lab -- down                  end it; nothing is left
 
---name NAME chooses among several labs (default "lab"). Further options of up: --firmware-ms N, --disk-mib N.`;
+--name NAME chooses among several labs (default "lab"). Further options of up: --firmware-ms N, --disk-mib N, --packages DIR
+(built packages instead of the sources as they are).`;
 
 const say = (line: string) => console.log(line);
 
+/** Options that are followed by a value. */
+const takesValue = new Set(["--name", "--hosts", "--firmware-ms", "--disk-mib", "--packages"]);
+
 async function main(words: readonly string[]): Promise<number> {
-  // Words of a command in the lab are not ours.
+  // Words of a command in the lab are not ours: those after `slipway` and after `--`.
+  const at = words.findIndex((word, i) => !word.startsWith("-") && !takesValue.has(words[i - 1] ?? ""));
   const dashes = words.indexOf("--");
-  const command = words.find((word) => !word.startsWith("-")) ?? "";
-  const foreign = command === "slipway" ? words.indexOf(command) + 1 : dashes < 0 ? words.length : dashes + 1;
-  const own = words.slice(0, command === "slipway" ? foreign : dashes < 0 ? words.length : dashes);
+  const command = at < 0 ? "" : (words[at] ?? "");
+  const end = command === "slipway" ? at + 1 : dashes < 0 ? words.length : dashes;
+  const own = words.slice(0, end);
+  const foreign = words.slice(end).filter((word, i) => i > 0 || word !== "--");
   const { values, positionals } = parseArgs({
     args: [...own],
     allowPositionals: true,
@@ -38,6 +44,7 @@ async function main(words: readonly string[]): Promise<number> {
       "stay-down": { type: "boolean", default: false },
       "firmware-ms": { type: "string", default: "1000" },
       "disk-mib": { type: "string", default: "512" },
+      packages: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -57,13 +64,12 @@ async function main(words: readonly string[]): Promise<number> {
     await lab.down();
     return 0;
   }
-  if (command === "slipway") return inside(lab, CONTROLLER, slipwayWords(words.slice(foreign)));
+  if (command === "slipway") return inside(lab, CONTROLLER, slipwayWords(foreign));
   if (!["shell", "reboot", "powercut", "boot", "isolate", "heal"].includes(command))
     throw new LabError(`${command}: no such command; npm run lab -- help lists them`);
   if (host === "") throw new LabError(`${command}: which host? npm run lab -- status lists them`);
   if (command === "shell") {
-    const rest = words.slice(foreign);
-    return inside(lab, host, rest.length > 0 ? rest : ["bash", "-l"]);
+    return inside(lab, host, foreign.length > 0 ? foreign : ["bash", "-l"]);
   }
   if (command === "reboot") {
     const before = (await lab.host(host)).boots;
@@ -80,6 +86,7 @@ async function bringUp(values: {
   name: string;
   hosts: string;
   install: boolean;
+  packages?: string;
   "firmware-ms": string;
   "disk-mib": string;
 }) {
@@ -92,11 +99,12 @@ async function bringUp(values: {
   const hosts = number("hosts", values.hosts, 1, 50);
   const firmwareMs = number("firmware-ms", values["firmware-ms"], 0, 600_000);
   const diskMiB = number("disk-mib", values["disk-mib"], 64, 65_536);
+  labDir(values.name);
   if (values.install) installPackages(say);
   const problem = obstacle();
   if (problem !== undefined) throw new LabError(problem);
   const began = performance.now();
-  await up({ name: values.name, hosts, firmwareMs, diskMiB, say });
+  await up({ name: values.name, hosts, firmwareMs, diskMiB, packages: values.packages, say });
   const flag = values.name === "lab" ? "" : ` --name ${values.name}`;
   say(`ready after ${((performance.now() - began) / 1000).toFixed(1)} s; try`);
   for (const example of ["slipway host list", "slipway start --cluster c1", "shell hv1", "powercut hv1", "down"])

@@ -45,10 +45,11 @@ export function isAlive(entry: Entry): boolean {
 
 /** Takes the name; a dead lab of that name is cleared away first. */
 export function claim(name: string): void {
+  const dir = labDir(name);
   mkdirSync(DIR, { recursive: true, mode: 0o700 });
   clearDead();
   try {
-    mkdirSync(labDir(name), { mode: 0o700 });
+    mkdirSync(dir, { mode: 0o700 });
   } catch {
     throw new LabError(
       `lab ${name} is up already; npm run lab -- down --name ${name} ends it, --name makes another one`,

@@ -1,28 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Lab } from "./lab.ts";
-import { LabError, until } from "./system.ts";
+import { checkout, currentPackages, packagesIn } from "./packages.ts";
+import { until } from "./system.ts";
 
 // Slipway on the hosts of a lab: the controller on "ctl", an agent on each of the others.
 
-export const checkout = fileURLToPath(new URL("../../..", import.meta.url));
 export const CONTROLLER = "ctl";
+const STATE = "/var/lib/slipway-controller";
 const CONFIG = "/etc/slipway/cli.yaml";
-const NEEDED = ["slipway-agent", "slipway-controller", "slipway"];
-
-/** Built packages, one of each name; undefined when they have not been built. */
-export function builtPackages(): string[] | undefined {
-  const dir = join(checkout, "build/packages");
-  if (!existsSync(dir)) return undefined;
-  const newest = (name: string) =>
-    readdirSync(dir)
-      .filter((file) => file.startsWith(`${name}_`) && file.endsWith(".deb"))
-      .map((file) => join(dir, file))
-      .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
-  const found = NEEDED.map(newest).filter((file) => file !== undefined);
-  return found.length === NEEDED.length ? found : undefined;
-}
 
 export interface UpOptions {
   /** Default "lab". */
@@ -36,6 +22,8 @@ export interface UpOptions {
   readonly diskMiB?: number;
   /** Lines added to every agent.properties. */
   readonly properties?: readonly string[];
+  /** A directory of built packages. Default: those of the sources, built where they are missing or older. */
+  readonly packages?: string | undefined;
   readonly say?: (line: string) => void;
 }
 
@@ -47,9 +35,7 @@ export async function up(options: UpOptions): Promise<Lab> {
   const hosts: Record<string, Readonly<Record<string, string>>> = typeof options.hosts === "number"
     ? Object.fromEntries(Array.from({ length: options.hosts }, (_, i) => [`hv${i + 1}`, labels]))
     : { ...options.hosts };
-  const fallback = process.env["SLIPWAY_LAB_CHECKOUT"];
-  const packages = fallback ? [] : builtPackages();
-  if (packages === undefined) throw new LabError("no packages in build/packages; npm run package builds them");
+  const packages = options.packages === undefined ? currentPackages(say) : packagesIn(options.packages);
   const began = performance.now();
   const lab = await Lab.boot({
     dieWithParent: options.dieWithParent ?? false,
@@ -59,7 +45,7 @@ export async function up(options: UpOptions): Promise<Lab> {
         hosts: [CONTROLLER, ...Object.keys(hosts)],
         checkout,
         packages,
-        binds: fallback ? [`${fallback}:/usr/lib/slipway-checkout`] : [],
+        binds: [],
         firmwareMs,
         diskMiB,
       },
@@ -83,16 +69,16 @@ async function startController(lab: Lab): Promise<void> {
   await lab.sh(
     CONTROLLER,
     [
-      "systemctl enable -q --now slipway-controller",
-      // Made by the unit or by the package; asked again it keeps what is there.
-      `slipway-controller operator lab --dir /var/lib/slipway-controller --out /etc/slipway --address ${CONTROLLER}:7443 >/dev/null`,
+      `slipway-controller init --dir ${STATE} >/dev/null`,
+      "systemctl start slipway-controller",
+      `slipway-controller operator lab --dir ${STATE} --out /etc/slipway --address ${CONTROLLER}:7443 >/dev/null`,
     ].join(" && "),
   );
 }
 
 /** As an administrator joins a host: properties, token, start. */
 async function join_(lab: Lab, host: string, own: Readonly<Record<string, string>>, more: readonly string[]) {
-  const said = await lab.sh(CONTROLLER, `slipway-controller token --dir /var/lib/slipway-controller --host ${host}`);
+  const said = await lab.sh(CONTROLLER, `slipway-controller token --dir ${STATE} --host ${host}`);
   const token = said.trim().split("\n").pop() ?? "";
   const properties = [
     "rolling.maintenance.hooks.dir=/etc/slipway/hooks.d",
@@ -108,11 +94,11 @@ async function join_(lab: Lab, host: string, own: Readonly<Record<string, string
   putFile(lab, host, "/etc/slipway/token", `${token}\n`, 0o600);
   putFile(lab, host, "/etc/slipway/agent.properties", `${properties.join("\n")}\n`, 0o644);
   mkdirSync(lab.path(host, "/etc/slipway/hooks.d"), { recursive: true });
-  await lab.sh(host, "systemctl enable -q --now slipway-agent");
+  await lab.sh(host, "systemctl start slipway-agent");
 }
 
 /** Writes a file onto a host's disk, whether the host is on or off. */
-export function putFile(lab: Lab, host: string, file: string, text: string, mode = 0o644): void {
+export function putFile(lab: Lab, host: string, file: string, text: string | Buffer, mode = 0o644): void {
   const path = lab.path(host, file);
   mkdirSync(join(path, ".."), { recursive: true });
   writeFileSync(path, text);

@@ -20,7 +20,9 @@ function build(settings: LabSettings): Map<string, Host> {
   run("mount", ["-t", "tmpfs", "-o", "mode=0755", "tmpfs", `${LAB_DIR}/image`]);
   const names = settings.hosts.map((host, i) => `${address(i)} ${host}\n`).join("");
   const { name, checkout, packages, binds, firmwareMs, diskMiB } = settings;
+  const began = performance.now();
   const image = buildImage({ dir: `${LAB_DIR}/image`, checkout, packages, names });
+  say(`image: ${Math.round(performance.now() - began)} ms`);
   run("ip", ["link", "set", "lo", "up"]);
   run("ip", ["link", "add", BRIDGE, "type", "bridge", "forward_delay", "0"]);
   run("ip", ["addr", "add", "10.77.0.1/24", "dev", BRIDGE]);
@@ -67,6 +69,7 @@ try {
     );
   });
   await until("all hosts are up", () => [...hosts.values()].every((host) => host.status().state === "up"), 120_000);
+  say("all hosts are up");
   send({ booted: true });
 } catch (thrown) {
   send({ failed: messageOf(thrown) });
