@@ -44,6 +44,8 @@ export interface Done {
   readonly text: string;
 }
 
+const HOOKS_KEY = "rolling.maintenance.hooks.dir";
+const HOOKS_DIR = "/etc/slipway/hooks.d";
 const POLL_MS = 300;
 /** How often the service is looked at while its agent is waited for. */
 const LOOK_MS = 3_000;
@@ -74,7 +76,7 @@ export async function joinHost(
     {
       ...{ host, agentVersion: facts.agentVersion, runtimeVersion: facts.runtimeVersion },
       ...{ isActive: facts.isActive, isEnabled: facts.isEnabled },
-      isConfigured: facts.properties !== "" && mergeProperties(facts.properties, settings) === facts.properties,
+      isConfigured: facts.properties !== "" && configured(facts.properties, settings) === facts.properties,
       certificate: facts.certificate && {
         ...facts.certificate,
         ofThisController: isSameCertificate(facts.certificate.authority, options.ca),
@@ -95,7 +97,7 @@ export async function joinHost(
         return [step.debs.map((deb) => `${deb.name} ${deb.version}`).join(", "), undefined];
       case "configure": {
         const before = await machine.readProperties();
-        const text = mergeProperties(before, settings);
+        const text = configured(before, settings);
         if (text !== before) await machine.writeProperties(text);
         return [
           Object.entries(settings)
@@ -174,6 +176,12 @@ function settingsOf(facts: MachineFacts, host: string, options: JoinOptions): Re
     ...(options.labels === undefined ? {} : { "slipway.labels": options.labels }),
     ...(options.allowPush ? { "slipway.hooks.push": "true" } : {}),
   };
+}
+
+/** The text with all settings; a host without a hooks directory gets the one that the package makes. */
+function configured(text: string, settings: Record<string, string>): string {
+  const isSet = (readProperties(text).get(HOOKS_KEY) ?? "") !== "";
+  return mergeProperties(text, isSet ? settings : { [HOOKS_KEY]: HOOKS_DIR, ...settings });
 }
 
 /** `--enrol`, else what is set there, else the enrolment port of the first controller. */

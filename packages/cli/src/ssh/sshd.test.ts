@@ -128,7 +128,7 @@ describe.skipIf(sshdProgram === undefined)("joining a host", { timeout: 60_000 }
       steps: ["install", "configure", "enrol", "start", "wait"],
     });
     expect(properties()).toBe(
-      `#slipway.controllers=\nslipway.controllers=10.0.0.5:7443\nslipway.host=hv7\nslipway.labels=cluster=c1\nslipway.hooks.push=true\nslipway.enrol=10.0.0.5:7444\nslipway.token.file=${stub("root/token")}\n`,
+      `#slipway.controllers=\nslipway.controllers=10.0.0.5:7443\nrolling.maintenance.hooks.dir=/etc/slipway/hooks.d\nslipway.host=hv7\nslipway.labels=cluster=c1\nslipway.hooks.push=true\nslipway.enrol=10.0.0.5:7444\nslipway.token.file=${stub("root/token")}\n`,
     );
     expect(readFileSync(stub("used-token"), "utf8")).toBe("slw1.token1\n");
     expect(statSync(stub("used-token")).mode & 0o777).toBe(0o600);
@@ -174,12 +174,12 @@ describe.skipIf(sshdProgram === undefined)("joining a host", { timeout: 60_000 }
   test("keeps what the operator has set, but not over an option", async () => {
     write(
       stub("root/agent.properties"),
-      "slipway.controllers=internal:7443\nslipway.enrol=internal:7444\nslipway.host=kvm-7\nmine=1\n",
+      "slipway.controllers=internal:7443\nslipway.enrol=internal:7444\nslipway.host=kvm-7\nmine=1\nrolling.maintenance.hooks.dir=/srv/hooks\n",
     );
     const { host } = await join1(new Controller(), { labels: undefined });
     expect(host).toBe("kvm-7");
     expect(properties()).toMatch(
-      /^slipway\.controllers=internal:7443\nslipway\.enrol=internal:7444\nslipway\.host=kvm-7\nmine=1\n/,
+      /^slipway\.controllers=internal:7443\nslipway\.enrol=internal:7444\nslipway\.host=kvm-7\nmine=1\nrolling\.maintenance\.hooks\.dir=\/srv\/hooks\n/,
     );
   });
 
