@@ -199,6 +199,8 @@ function login(config: ConnectConfig): Promise<Client | Error> {
     client.once("ready", () => {
       client.removeAllListeners("error");
       client.removeAllListeners("close");
+      // Every command is a few small messages to and fro.
+      if (config.sock === undefined) client.setNoDelay(true);
       resolve(client);
     });
     try {

@@ -40,6 +40,7 @@ declare module "ssh2" {
       toPort: number,
       done: (error: Error | undefined, channel: Channel) => void,
     ): this;
+    setNoDelay(noDelay: boolean): this;
     end(): this;
     destroy(): this;
   }
