@@ -71,6 +71,11 @@ function claimByDeadRunner(): void {
   });
 }
 
+it("a state directory that a unit cannot name is refused at once", () => {
+  const options = { dir: join(dir, "a;b"), bootId: () => "", announce: () => {}, log: () => {}, limits: {}, systemd };
+  expect(() => new SystemdExecutor(options)).toThrow(/a;b: cannot be named in a systemd unit; use a path of letters/);
+});
+
 describe("a start", () => {
   it("that systemd refuses is given up after a few times, with systemd's words", async () => {
     systemd.runAnswer = { ok: false, reason: "systemd-run: Unknown assignment: Foo=1" };
