@@ -70,7 +70,9 @@ describe("what the host says", () => {
     });
   });
   it("is asked of needs-restarting, without waiting for it, once for each step", async () => {
-    needsRestarting(`[ "$1" = -r ] || exit 9; echo x >> ${join(dir, "asked")}; exit 1`);
+    needsRestarting(
+      `[ "$1" = -r ] || exit 9; echo x >> ${join(dir, "asked")}; echo "Reboot is required to fully utilize these updates."; exit 1`,
+    );
     const one = survey();
     expect(one.facts("a")).toBeUndefined();
     const facts = await until(() => one.facts("a"));
@@ -80,11 +82,12 @@ describe("what the host says", () => {
     await until(() => one.facts("b"));
   });
   it.each([
-    [null, "", ""],
-    [{ code: 1, message: "" }, "needs-restarting -r says so", ""],
-    [{ code: 127, message: "" }, "", "needs-restarting -r: failed (127)"],
-    [{ code: null, killed: true, message: "" }, "", "needs-restarting -r: no answer in 30000 ms"],
-  ])("an answer that cannot be had is said to be unknown: %j", (error, rebootWanted, rebootUnknown) => {
-    expect(needsRestartingSays(error)).toEqual({ rebootWanted, rebootUnknown });
+    [null, "Reboot should not be necessary.", "", ""],
+    [{ code: 1, message: "" }, "Reboot is required to fully utilize these updates.", "needs-restarting -r says so", ""],
+    [{ code: 1, message: "" }, "", "", "needs-restarting -r: failed (1)"],
+    [{ code: 127, message: "" }, "", "", "needs-restarting -r: failed (127)"],
+    [{ code: null, killed: true, message: "" }, "", "", "needs-restarting -r: no answer in 30000 ms"],
+  ])("an answer that cannot be had is said to be unknown: %j, %j", (error, stdout, rebootWanted, rebootUnknown) => {
+    expect(needsRestartingSays(error, stdout)).toEqual({ rebootWanted, rebootUnknown });
   });
 });

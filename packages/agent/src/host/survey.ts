@@ -83,7 +83,7 @@ export class HostSurvey {
       maxBuffer: MAX_ANSWER_BYTES,
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" },
     };
-    execFile(needsRestarting, ["-r"], options, (error) => answer(needsRestartingSays(error)));
+    execFile(needsRestarting, ["-r"], options, (error, stdout) => answer(needsRestartingSays(error, String(stdout))));
   }
 
   /** Releases that could be booted: those that have an image. */
@@ -95,12 +95,16 @@ export class HostSurvey {
   }
 }
 
-/** needs-restarting(1): 0 no, 1 yes; anything else is no answer. */
-export function needsRestartingSays(error: { code?: unknown; killed?: unknown; message: string } | null): Wish {
+/** needs-restarting(1): 0 no, 1 yes. A fault of its own ends with 1 as well, so the words have to agree. */
+export function needsRestartingSays(
+  error: { code?: unknown; killed?: unknown; message: string } | null,
+  stdout: string,
+): Wish {
   if (error === null) return { rebootWanted: "", rebootUnknown: "" };
   if (error.killed)
     return { rebootWanted: "", rebootUnknown: `needs-restarting -r: no answer in ${ASK_DEADLINE_MS} ms` };
-  if (error.code === 1) return { rebootWanted: "needs-restarting -r says so", rebootUnknown: "" };
+  if (error.code === 1 && /reboot is required/i.test(stdout))
+    return { rebootWanted: "needs-restarting -r says so", rebootUnknown: "" };
   return { rebootWanted: "", rebootUnknown: `needs-restarting -r: failed (${String(error.code)})` };
 }
 
