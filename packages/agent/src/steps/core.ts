@@ -1,16 +1,16 @@
 import { keyText, PROTOCOL_VERSION, SlipwayError, type StepKey } from "@slipway/shared";
 import { allOutbox, Delivery, rowReport } from "./delivery.ts";
+import { hostFacts, Shutdowns } from "./host.ts";
 import { hookEnvironment, keyOf, keyProblem, specProblem } from "./key.ts";
 import type { Ports, Progress } from "./ports.ts";
 import { pushHooks } from "./push.ts";
+import { Trouble } from "./trouble.ts";
 import type { HostFacts, Incoming, Outgoing, StepResult, StepRow, StepSpec } from "./types.ts";
 import { awaitsBoot, hookResult, instantResult, lostResult, rebootedResult } from "./verdict.ts";
 
 /** A start that left no trace is repeated after this time; the executor's claim keeps it at one run. */
 const RESTART_MS = 5_000;
 const PRUNE_EVERY_MS = 3_600_000;
-/** A hook that ended because the host is going down is judged after the next boot, or after this time if there is none. */
-const GOING_DOWN_MS = 180_000;
 /** Ended steps kept in the journal for the people who look at it. */
 const KEPT_ROWS = 1_000;
 
@@ -25,9 +25,6 @@ export interface AgentIdentity {
   /** Executor's name for the controller: direct, systemd or simulated. */
   readonly executor: string;
 }
-
-/** Steps whose result carries what the host says of itself. */
-const stepsThatTell: ReadonlySet<string> = new Set(["inspect", "Maintenance", "reboot"]);
 
 /** Done after the transaction that made it due is durable, never before. */
 type Effect = () => void;
@@ -49,14 +46,12 @@ export class AgentCore {
   #heartbeatSeq = 0;
   #heartbeatDueMs = 0;
   #pruneDueMs = 0;
-  /** Why the journal or the state directory cannot be written; empty when it can. */
-  #trouble = "";
+  readonly #trouble: Trouble;
   /** Monotonic time of this process's last start of a step. */
   readonly #startedMs = new Map<string, number>();
   /** Steps whose cancellation this process has handed to the executor. */
   readonly #stopped = new Set<string>();
-  /** Monotonic time since which a step waits for the next boot. */
-  readonly #goingDownMs = new Map<string, number>();
+  readonly #shutdowns = new Shutdowns();
   /** Last progress sent, to send changes only. */
   readonly #progress = new Map<string, string>();
 
@@ -64,11 +59,12 @@ export class AgentCore {
     this.#ports = ports;
     this.#identity = identity;
     this.#delivery = new Delivery(ports.journal);
+    this.#trouble = new Trouble(ports.log);
   }
 
   /** Why nothing can be made durable right now; empty when all is well. */
   get trouble(): string {
-    return this.#trouble;
+    return this.#trouble.text;
   }
 
   /** Steps in hand. */
@@ -301,7 +297,7 @@ export class AgentCore {
     if (row.spec.kind !== "hook") return;
     const id = keyText(row.key);
     const look = executor.look(id);
-    if (awaitsBoot(look, bootId) && !this.#stayedUp(id)) return;
+    if (awaitsBoot(look, bootId) && !this.#shutdowns.stayedUp(id, machine.monotonicMs())) return;
     switch (look.state) {
       case "ended":
         this.#endWithFacts(row, () => hookResult(row, look.result, bootId));
@@ -320,23 +316,10 @@ export class AgentCore {
     }
   }
 
-  /** Whether a host that was going down has been so for longer than any shutdown takes. */
-  #stayedUp(id: string): boolean {
-    const nowMs = this.#ports.machine.monotonicMs();
-    const sinceMs = this.#goingDownMs.get(id) ?? nowMs;
-    this.#goingDownMs.set(id, sinceMs);
-    return nowMs - sinceMs >= GOING_DOWN_MS;
-  }
-
   /** Ends a step together with what the host says of itself, for which the next tick may have to be waited. */
   #endWithFacts(row: StepRow, result: (host: HostFacts | undefined) => StepResult): void {
-    const { machine } = this.#ports;
-    if (machine.facts === undefined || !stepsThatTell.has(row.key.step)) {
-      this.#end(row, result(undefined));
-      return;
-    }
-    const host = machine.facts(keyText(row.key));
-    if (host !== undefined) this.#end(row, { ...result(host), host });
+    const host = hostFacts(this.#ports.machine, row.key);
+    if (host !== "asking") this.#end(row, host === undefined ? result(undefined) : { ...result(host), host });
   }
 
   #mayStart(id: string): boolean {
@@ -390,7 +373,7 @@ export class AgentCore {
     this.#wrote();
     this.#startedMs.delete(id);
     this.#stopped.delete(id);
-    this.#goingDownMs.delete(id);
+    this.#shutdowns.forget(id);
     this.#progress.delete(id);
     this.#ports.log("info", `${id}: accepted => ended (${result.verdict}${result.reason && `: ${result.reason}`})`);
   }
@@ -434,19 +417,12 @@ export class AgentCore {
 
   /** A failing disk must not take the agent down: it says so once, tells the controller, and the next tick tries again. */
   #guard(key: StepKey | undefined, action: () => void): void {
-    try {
-      action();
-    } catch (thrown) {
-      const text = SlipwayError.from(thrown).message;
-      if (this.#trouble !== text) this.#ports.log("error", `state: cannot be kept (${text})`);
-      this.#trouble = text;
-      if (key !== undefined) this.#reportProgress(key, { message: `waiting: ${text}` });
-    }
+    const text = this.#trouble.guard(action);
+    if (text !== undefined && key !== undefined) this.#reportProgress(key, { message: `waiting: ${text}` });
   }
 
   #wrote(): void {
-    if (this.#trouble !== "") this.#ports.log("info", `state: can be kept again (was: ${this.#trouble})`);
-    this.#trouble = "";
+    this.#trouble.over();
   }
 }
 
