@@ -127,7 +127,7 @@ export async function joinHost(
   /** The first heartbeat after the start proves that it is this agent that is connected, and not what is left of an earlier one. */
   async function waitForAgent(): Promise<string> {
     const deadline = performance.now() + options.waitMs;
-    let lookAt = performance.now() + LOOK_MS;
+    let lookAt = performance.now() + Math.min(LOOK_MS, options.waitMs / 4);
     for (;;) {
       const now = await api.host(host);
       if (now?.connected) {
@@ -136,7 +136,7 @@ export async function joinHost(
         heartbeatBefore ??= now.lastHeartbeatMs;
       }
       if (performance.now() >= lookAt) {
-        if (await machine.hasFailed()) throw await machine.notRunning("has failed");
+        if (!(await machine.isRunning())) throw await machine.notRunning("does not run");
         lookAt = performance.now() + LOOK_MS;
       }
       if (performance.now() >= deadline)

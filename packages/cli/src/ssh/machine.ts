@@ -41,6 +41,8 @@ const UNIT = "slipway-agent.service";
 const INSTALL_MS = 600_000;
 /** systemd itself gives the service 90 s. */
 const SERVICE_MS = 120_000;
+/** Cap on what is quoted of the service's log, in characters. */
+const MAX_LOG = 800;
 
 /** Comes before what a script prints, since a login shell may have printed something already. */
 const BEGIN = "slipway-begin";
@@ -64,7 +66,7 @@ const scripts = {
   stop: `systemctl stop ${UNIT}`,
   disable: `systemctl disable --now --quiet ${UNIT}`,
   state: `echo ${BEGIN}; systemctl show ${UNIT} -p ActiveState --value`,
-  lastLine: `echo ${BEGIN}; journalctl -u ${UNIT} -n 1 -o cat --no-pager`,
+  lastLines: `echo ${BEGIN}; journalctl -u ${UNIT} -n 3 -o cat --no-pager`,
   uninstall: "DEBIAN_FRONTEND=noninteractive exec dpkg --remove slipway-agent </dev/null",
 } as const;
 
@@ -180,13 +182,14 @@ export class Machine {
     if (status !== 0) throw await this.notRunning("did not start");
   }
 
-  async hasFailed(): Promise<boolean> {
-    return after(await this.#run("state", [])).trim() === "failed";
+  /** Also false for a service that systemd did not even start, because a condition of its unit is not met. */
+  async isRunning(): Promise<boolean> {
+    return !["failed", "inactive"].includes(after(await this.#run("state", [])).trim());
   }
 
   async notRunning(what: string): Promise<SlipwayError> {
-    const { stdout } = await this.#ssh.run(scripts.lastLine, [], { sudo: this.#sudo });
-    const line = clean(after({ stdout })).slice(0, 500);
+    const { stdout } = await this.#ssh.run(scripts.lastLines, [], { sudo: this.#sudo });
+    const line = after({ stdout }).trim().split("\n").map(clean).join(" | ").slice(0, MAX_LOG);
     return new SlipwayError(
       "refused",
       `${targetText(this.#ssh.target)}: slipway-agent ${what}: ${line || "its log is empty"}`,

@@ -171,6 +171,14 @@ describe.skipIf(sshdProgram === undefined)("joining a host", { timeout: 60_000 }
     );
   });
 
+  test("does not wait for a service that systemd has given up", async () => {
+    const never: JoinApi = { host: async () => undefined, createToken: async () => ({ token: "t", enrolPort: 1 }) };
+    write(stub("skipped"), "");
+    await expect(join1(never, { waitMs: 8_000 })).rejects.toThrow(
+      /slipway-agent does not run: slipway-agent: slipway\.token/,
+    );
+  });
+
   test("keeps what the operator has set, but not over an option", async () => {
     write(
       stub("root/agent.properties"),

@@ -134,7 +134,7 @@ done
       mv "$STUB/root/token" "$STUB/used-token"
     fi
     [ -e "$STUB/root/state/tls/agent.pem" ] || exit 1
-    echo active > "$STUB/active" ;;
+    [ -e "$STUB/skipped" ] || echo active > "$STUB/active" ;;
 esac`,
   };
   for (const [name, body] of Object.entries(stubs)) {
