@@ -3,7 +3,7 @@ import { alternate, type Bench } from "./kit/bench.ts";
 import { atMost, compared } from "./kit/figures.ts";
 import { median } from "./kit/stats.ts";
 import { cpuMs, residentKiB } from "./kit/usage.ts";
-import { echoFleet, type Fleet, Identities, productFleet } from "./pool/fleet.ts";
+import { echoFleet, type Fleet, Identities, processesFor, productFleet } from "./pool/fleet.ts";
 
 const AGENTS = 2_000;
 const COMMANDS = 5;
@@ -69,7 +69,7 @@ export const scale: Bench = {
         },
       ],
       notes: [
-        `${AGENTS} agents in 4 processes, each with its own certificate, state directory and SQLite journal; median of ${rounds} rounds, each with fresh processes`,
+        `${AGENTS} agents in ${processesFor(AGENTS)} processes, each with its own certificate, state directory and SQLite journal; median of ${rounds} rounds, each with fresh processes`,
         `a round is the median of ${COMMANDS} commands; memory is resident memory after connecting less that before, per connection`,
         "the echo stores nothing; the product commits once an agent and command, all on one disk; the durable echo is the floor with one fdatasync (4 KiB append) an agent and one a batch at the server",
       ],

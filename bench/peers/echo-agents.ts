@@ -4,7 +4,7 @@ import { fdatasyncSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type ClientDuplexStream, Metadata } from "@grpc/grpc-js";
 import { connect } from "@slipway/shared/grpc";
-import type { FromAgents, ToAgents } from "../pool/messages.ts";
+import { type FromAgents, patience, type ToAgents } from "../pool/messages.ts";
 import { echoService, kinds, REPLY_BYTES } from "./echo.ts";
 
 const HEARTBEAT_MS = 1_000;
@@ -25,7 +25,7 @@ function agent(
   const file = dir === "" ? undefined : openSync(join(dir, name), "a");
   starts.push(() => {
     const { path, requestSerialize, responseDeserialize } = echoService.session;
-    const stream: ClientDuplexStream<Buffer, Buffer> = connect(address, tls).makeBidiStreamRequest(
+    const stream: ClientDuplexStream<Buffer, Buffer> = connect(address, tls, patience).makeBidiStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,

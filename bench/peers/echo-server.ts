@@ -3,6 +3,7 @@
 import { fdatasyncSync, openSync, writeSync } from "node:fs";
 import { Server, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { serverCredentials, serverOptions, type TlsFiles } from "@slipway/shared/grpc";
+import { patience } from "../pool/messages.ts";
 import { COMMAND_BYTES, echoService, kinds } from "./echo.ts";
 
 interface Start {
@@ -41,7 +42,7 @@ function count(replies: number): void {
   if (missing === 0) finish?.();
 }
 
-const server = new Server(serverOptions());
+const server = new Server(serverOptions(patience));
 server.addService(echoService, {
   session: (call: ServerDuplexStream<Buffer, Buffer>) => {
     streams.add(call);

@@ -5,7 +5,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import { AgentCore, DirectExecutor, HooksDirectory, openSqliteJournal, RealMachine, Session } from "@slipway/agent";
 import type { TlsFiles } from "@slipway/shared/grpc";
-import type { FromAgents, ToAgents } from "./messages.ts";
+import { type FromAgents, patience, type ToAgents } from "./messages.ts";
 
 /** As in the agent itself. */
 const TICK_MS = 250;
@@ -54,7 +54,7 @@ function prepare(host: string, dir: string, address: string, tls: TlsFiles): voi
   core.recover();
   // Spread, as the tickers of agents that were started at different times are.
   setTimeout(() => setInterval(() => core.tick(), TICK_MS), Math.random() * TICK_MS);
-  sessions.push(new Session({ controllers: [address], tls, tuning: {}, core, log }));
+  sessions.push(new Session({ controllers: [address], tls, tuning: patience, core, log }));
 }
 
 process.on("message", (message: ToAgents) => {

@@ -10,6 +10,12 @@ const log = Object.fromEntries(
 
 /** A controller in this process, on a directory that `Identities` made, so that what it knows can be looked at directly. */
 export function controllerHere(dir: string, settings: Record<string, number> = {}): Promise<RunningController> {
+  configure(dir, settings);
+  return startController({ dir, log });
+}
+
+/** Writes the configuration of a controller on free ports of loopback. */
+export function configure(dir: string, settings: Record<string, number>): void {
   const all = { listen: "127.0.0.1:0", enrolListen: "127.0.0.1:0", ...settings };
   writeFileSync(
     join(dir, "controller.yaml"),
@@ -17,5 +23,4 @@ export function controllerHere(dir: string, settings: Record<string, number> = {
       .map(([key, value]) => `${key}: ${value}\n`)
       .join(""),
   );
-  return startController({ dir, log });
 }

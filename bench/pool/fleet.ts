@@ -10,8 +10,16 @@ import { operatorWire } from "@slipway/shared/wire";
 import type { Scratch } from "../kit/scratch.ts";
 import { ask, until } from "../kit/wait.ts";
 import { echoService } from "../peers/echo.ts";
+import { configure } from "./controller.ts";
+import { patience } from "./messages.ts";
 
-export const WORKERS = 4;
+/** More agents in one event loop would keep each other from beating while they wait for the disk. */
+const MAX_AGENTS_A_PROCESS = 125;
+const MIN_PROCESSES = 4;
+
+/** Processes that the agents of a fleet are spread over. */
+export const processesFor = (agents: number) => Math.max(MIN_PROCESSES, Math.ceil(agents / MAX_AGENTS_A_PROCESS));
+
 const ROUND_MS = 60_000;
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -60,6 +68,7 @@ export interface Fleet {
 export async function productFleet(scratch: Scratch, identities: Identities, name: string): Promise<Fleet> {
   const dir = scratch.fresh(name);
   const log = join(dir, "controller.log");
+  configure(identities.dir, patience);
   const stderr = openSync(log, "a");
   const args = [slipwayController, "run", "--dir", identities.dir];
   const controller = scratch.spawn(process.execPath, args, { stdio: ["ignore", "ignore", stderr] });
@@ -125,8 +134,9 @@ async function startWorkers(
   dir: string,
   durable: boolean,
 ): Promise<ChildProcess[]> {
-  const share = Math.ceil(hosts.length / WORKERS);
-  const workers = Array.from({ length: WORKERS }, () => scratch.fork(module));
+  const count = processesFor(hosts.length);
+  const share = Math.ceil(hosts.length / count);
+  const workers = Array.from({ length: count }, () => scratch.fork(module));
   await Promise.all(
     workers.map((worker, i) => {
       const own = hosts.slice(i * share, (i + 1) * share);
