@@ -1,3 +1,6 @@
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { journalLine } from "./log.ts";
@@ -25,4 +28,24 @@ test("fields follow the message, and a message never becomes two lines", () => {
   lines.length = 0;
   log.info({ run: "r1", seq: 3 }, "one\ntwo");
   expect(lines).toEqual(['<6>one\\ntwo {"run":"r1","seq":3}\n']);
+});
+
+test("a log that cannot be written ends nobody", () => {
+  const full = openSync("/dev/full", "w");
+  const program = `
+    const { createLogger } = await import(${JSON.stringify(fileURLToPath(new URL("./log.ts", import.meta.url)))});
+    const log = createLogger("test");
+    for (let i = 0; i < 5000; i++) log.info("a line that finds no room: " + "x".repeat(100));
+    console.log("alive");`;
+  try {
+    const { stdout, status } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+      stdio: ["ignore", "pipe", full],
+      encoding: "utf8",
+      timeout: 30_000,
+      env: { ...process.env, JOURNAL_STREAM: "" },
+    });
+    expect([stdout, status]).toEqual(["alive\n", 0]);
+  } finally {
+    closeSync(full);
+  }
 });

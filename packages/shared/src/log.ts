@@ -3,13 +3,18 @@ import { type DestinationStream, destination, type Logger, pino } from "pino";
 
 export type { Logger } from "pino";
 
+/** Lines that cannot be written are kept up to this size, then dropped. */
+const MAX_WAITING_BYTES = 256 * 1024;
+
 /**
  * One line per event on stderr, synchronously: a worker thread could lose the last lines before a reboot.
  * JSON, or, where stderr is the journal of systemd, plain text that begins with its priority.
  * Level from `SLIPWAY_LOG` (trace, debug, info, warn, error), default info.
  */
 export function createLogger(name: string): Logger {
-  const stderr = destination({ dest: 2, sync: true });
+  const stderr = destination({ dest: 2, sync: true, maxLength: MAX_WAITING_BYTES });
+  // A log file on a full disk must not end the process: the lines wait for room, or get lost, and the work goes on.
+  stderr.on("error", () => {});
   return pino(
     { name, level: process.env["SLIPWAY_LOG"] ?? "info", base: { pid: process.pid } },
     isJournal() ? journalStream(stderr) : stderr,

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
 export {
@@ -26,10 +26,13 @@ export function writeFileDurably(path: string, content: string | Uint8Array, mod
     let offset = 0;
     while (offset < bytes.length) offset += writeSync(fd, bytes, offset);
     fsyncSync(fd);
+    renameSync(temporary, path);
+  } catch (thrown) {
+    rmSync(temporary, { force: true });
+    throw thrown;
   } finally {
     closeSync(fd);
   }
-  renameSync(temporary, path);
   syncDirectory(dirname(path));
 }
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, rmSync } from "node:fs";
+import { SlipwayError } from "@slipway/shared";
 import { writeFileDurably } from "@slipway/shared/node";
 import type { Program } from "./programs.ts";
 
@@ -54,9 +55,23 @@ export class Child {
           this.#ended(status, signal);
         });
       });
-      if (child.pid !== undefined) writeFileDurably(pidFile, `${child.pid}\n`, 0o644);
+      if (child.pid !== undefined) this.#tellPid(child, pidFile);
     } finally {
       closeSync(log);
+    }
+  }
+
+  /** On a full disk the process runs all the same; its pid is written down once there is room. */
+  #tellPid(child: ChildProcess, pidFile: string): void {
+    if (this.#process !== child || this.#stopping) return;
+    try {
+      writeFileDurably(pidFile, `${child.pid}\n`, 0o644);
+    } catch (thrown) {
+      rmSync(pidFile, { force: true });
+      this.#say(
+        `${this.#spec.name}: its pid cannot be written down (${SlipwayError.from(thrown).message}), trying again`,
+      );
+      setTimeout(() => this.#tellPid(child, pidFile), RESTART_MS).unref();
     }
   }
 

@@ -211,3 +211,25 @@ describe("reboots", () => {
     }
   });
 });
+
+test("a reboot that the hook brought about as announced is not made again, and the rerun follows", () => {
+  const asks = { rebootRequired: true, rerunAfterReboot: true, skip: "", message: "" };
+  const w = world(["hv1"], (ref) =>
+    result(
+      ref.step === "Maintenance" && ref.attempt === 1
+        ? { requests: asks, rebootedAsAsked: true, bootIdAfter: "b2" }
+        : {},
+    ),
+  );
+  w.start();
+  w.settle();
+  const steps = w.coordinator.run("r1")?.hosts[0]?.steps.map((s) => s.step);
+  expect(steps?.slice(steps.indexOf("drain"))).toEqual([
+    "drain",
+    "Maintenance",
+    "Maintenance",
+    "restore",
+    "uncordon",
+    "PostMaintenance",
+  ]);
+});

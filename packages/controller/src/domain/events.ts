@@ -45,6 +45,8 @@ export interface StepResult {
   readonly bootIdAfter: string;
   /** Why the distribution wants a reboot; empty or absent when it does not. From `inspect` and after Maintenance. */
   readonly rebootWanted?: string;
+  /** The host went down in order after the stage had asked for it: the reboot has happened and need not be made. */
+  readonly rebootedAsAsked?: boolean;
 }
 
 /**

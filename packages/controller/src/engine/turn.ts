@@ -74,13 +74,10 @@ function afterInTurn(run: Run, host: HostRun, walk: readonly StepRecord[], last:
     case "drain":
       return step(run.spec.options.op === "reboot" ? "reboot" : "Maintenance");
     case "Maintenance":
-      return rebootDue(run, walk) ? step("reboot") : step("restore");
-    case "reboot": {
-      const maintenance = walk.findLast((s) => s.step === "Maintenance");
-      const rerun =
-        maintenance?.result?.requests.rerunAfterReboot && walk.filter((s) => s.step === "reboot").length === 1;
-      return rerun ? step("Maintenance") : step("restore");
-    }
+      if (rebootDue(run, walk)) return step("reboot");
+      return last.result?.rebootedAsAsked && rerunDue(walk) ? step("Maintenance") : step("restore");
+    case "reboot":
+      return rerunDue(walk) ? step("Maintenance") : step("restore");
     case "restore":
       return step("uncordon");
     case "uncordon":
@@ -113,15 +110,23 @@ const MAX_REBOOTS = 2;
  */
 function rebootDue(run: Run, walk: readonly StepRecord[]): boolean {
   const { reboot } = run.spec.options;
-  const since = walk.slice(walk.findLastIndex((s) => s.step === "reboot") + 1);
+  const since = walk.slice(walk.findLastIndex(isReboot) + 1);
   const first = since.length === walk.length;
   if (reboot === "always" && first) return true;
   if (reboot === "if-required" && first && since.some((s) => s.step === "Maintenance" && s.result?.rebootWanted))
     return true;
-  return (
-    since.some((s) => s.result?.requests.rebootRequired === true) &&
-    walk.filter((s) => s.step === "reboot").length < MAX_REBOOTS
-  );
+  return since.some((s) => s.result?.requests.rebootRequired === true) && walk.filter(isReboot).length < MAX_REBOOTS;
+}
+
+/** A reboot that Slipway made, or one that the stage brought about as it had announced. */
+function isReboot(s: StepRecord): boolean {
+  return s.step === "reboot" || s.result?.rebootedAsAsked === true;
+}
+
+/** Does Maintenance want to run again now that the host has rebooted? It may, once. */
+function rerunDue(walk: readonly StepRecord[]): boolean {
+  const maintenance = walk.findLast((s) => s.step === "Maintenance");
+  return maintenance?.result?.requests.rerunAfterReboot === true && walk.filter(isReboot).length === 1;
 }
 
 /** PreFlight and PreMaintenance may say that there is nothing to do: exit status 70, or `skip=reason`. */

@@ -86,6 +86,7 @@ export function resultFrom(report: agentWire.StepReport): StepResult | string {
     ...(report.hooks === undefined ? {} : { hooks: hooksOf(inventoryFrom(report.hooks)) }),
     bootIdBefore: report.bootIdBefore,
     bootIdAfter: report.bootIdAfter,
+    ...(report.rebootedAsAsked ? { rebootedAsAsked: true } : {}),
     ...(report.rebootWanted === "" ? {} : { rebootWanted: report.rebootWanted }),
   };
 }
