@@ -15,6 +15,8 @@ export default defineConfig({
       tier("simulation", ["test/simulation/**/*.test.ts"], 900_000),
       tier("scenarios", ["test/scenarios/**/*.test.ts"], 60_000),
       tier("e2e", ["test/e2e/**/*.test.ts"], 600_000, 120_000, false),
+      // Builds the Debian packages; skipped without dpkg-deb.
+      tier("packages", ["test/packages/**/*.test.ts"], 300_000, 300_000),
       // Real systemd hosts; skipped where the machine cannot have them.
       tier("lab", ["test/lab/**/*.test.ts"], 600_000, 300_000, false),
     ],

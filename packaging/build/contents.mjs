@@ -83,7 +83,6 @@ ${text(sqliteDir, "LICENSE")}`,
     // Put into /etc by postinst where there is none: a conffile would stop upgrades that nobody watches with a question, as soon as
     // both the operator and a new version have changed it.
     tree.write("usr/share/slipway-agent/agent.properties", properties);
-    tree.directory("etc/slipway/hooks.d");
     tree.copy("lib/systemd/system/slipway-agent.service", join(root, "systemd/slipway-agent.service"));
     tree.copy("usr/share/slipway-agent/direct-executor.conf", join(root, "systemd/direct-executor.conf"));
     const page = { version, epoch: sourceEpoch() };
