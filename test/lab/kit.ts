@@ -62,10 +62,10 @@ export class Pool {
     this.hosts = hosts;
   }
 
-  /** `name`: of the lab; files run one after another, so a dead one of the same name is never in use. */
+  /** `name`: what the lab is for; another run of the tests on the same machine has labs of its own. */
   static async start(name: string, hosts: UpOptions["hosts"], options: Partial<UpOptions> = {}): Promise<Pool> {
     const lab = await up({
-      name,
+      name: `${name}-${process.pid}`,
       hosts,
       dieWithParent: true,
       packages: process.env["SLIPWAY_LAB_PACKAGES"],

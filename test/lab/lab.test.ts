@@ -18,6 +18,11 @@ const settings = (name: string, hosts: readonly string[]) => ({
   ...{ name, hosts, checkout, packages: [], binds: [], firmwareMs: 100, diskMiB: 64 },
 });
 
+/** Another run of the tests on the same machine has labs of its own. */
+const own = (name: string) => `${name}-${process.pid}`;
+const LEFT = own("left");
+const HOST = `l${process.pid}`;
+
 const up: Lab[] = [];
 async function boot(name: string, hosts: readonly string[]): Promise<Lab> {
   const lab = await Lab.boot({ settings: settings(name, hosts), dieWithParent: true });
@@ -33,7 +38,7 @@ function leftOf(name: string): string[] {
   const left: string[] = [];
   for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
     const words = commandOf(pid);
-    if (words.includes(`"name":"${name}"`) || words.includes(`-M ${name}-`)) left.push(`process ${pid}: ${words}`);
+    if (words.includes(`"name":"${name}"`) || words.includes(`-M ${HOST} `)) left.push(`process ${pid}: ${words}`);
   }
   if (readFileSync("/proc/self/mounts", "utf8").includes(name)) left.push("a mount");
   if (/lab0|vb-/.test(run("ip", ["-br", "link"]))) left.push("a link");
@@ -52,7 +57,7 @@ function commandOf(pid: string): string {
 
 describe.skipIf(skipped !== undefined)("a lab", () => {
   test("has bare hosts with a name, an id, a boot id, an address and a disk of their own; two labs do not meet", async () => {
-    const [one, two] = await Promise.all([boot("one", ["a", "b"]), boot("two", ["a"])]);
+    const [one, two] = await Promise.all([boot(own("one"), ["a", "b"]), boot(own("two"), ["a"])]);
     const facts = (lab: Lab, host: string) =>
       lab.sh(
         host,
@@ -78,7 +83,7 @@ describe.skipIf(skipped !== undefined)("a lab", () => {
   });
 
   test("reboots, loses power, is cut off and healed; disks outlive it all", async () => {
-    const lab = await boot("power", ["a", "b"]);
+    const lab = await boot(own("power"), ["a", "b"]);
     const bootId = () => lab.sh("a", "cat /proc/sys/kernel/random/boot_id");
     const reaches = async () =>
       (await lab.exec("b", ["bash", "-c", "echo > /dev/tcp/a/7"], { limitMs: 1500 })).stderr.includes("refused");
@@ -110,33 +115,33 @@ describe.skipIf(skipped !== undefined)("a lab", () => {
   });
 
   test("leaves nothing behind: taken down, its owner killed, its keeper killed", async () => {
-    const lab = await boot("left", ["left-a"]);
-    expect(leftOf("left")).not.toEqual([]);
+    const lab = await boot(LEFT, [HOST]);
+    expect(leftOf(LEFT)).not.toEqual([]);
     await lab.down();
     up.length = 0;
-    expect(leftOf("left")).toEqual([]);
+    expect(leftOf(LEFT)).toEqual([]);
 
     const script = `import { Lab } from ${JSON.stringify(module_)};
-      await Lab.boot({ settings: ${JSON.stringify(settings("left", ["left-a"]))}, dieWithParent: true });
+      await Lab.boot({ settings: ${JSON.stringify(settings(LEFT, [HOST]))}, dieWithParent: true });
       console.log("up"); setInterval(() => {}, 1e6);`;
     const owner = spawn(process.execPath, ["--input-type=module", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     await new Promise((resolve) => owner.stdout.once("data", resolve));
     owner.kill("SIGKILL");
-    await until("the lab of a killed owner is gone", () => leftOf("left").length === 0, 20_000);
+    await until("the lab of a killed owner is gone", () => leftOf(LEFT).length === 0, 20_000);
 
-    await boot("left", ["left-a"]);
+    await boot(LEFT, [HOST]);
     up.length = 0;
-    const keeper = readEntry("left")?.keeper ?? 0;
+    const keeper = readEntry(LEFT)?.keeper ?? 0;
     process.kill(keeper, "SIGKILL");
-    await until("its processes are gone", () => !leftOf("left").some((thing) => thing.startsWith("process")), 20_000);
+    await until("its processes are gone", () => !leftOf(LEFT).some((thing) => thing.startsWith("process")), 20_000);
     // Only files are left, and the next command of the tool clears them away.
     await until(
       "the rest is cleared away",
       () => {
         clearDead();
-        return leftOf("left").length === 0;
+        return leftOf(LEFT).length === 0;
       },
       20_000,
     );

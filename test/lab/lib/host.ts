@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isLegacy, makeGroups, removeGroups } from "./cgroups.ts";
-import { BOOT_ID } from "./image.ts";
 import type { HostStatus } from "./protocol.ts";
 import { attempt, childrenOf, LabError, run, until } from "./system.ts";
 
@@ -99,7 +98,7 @@ export class Host {
       ...["--settings=no", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--capability=all"],
       ...[`--network-bridge=${bridge}`, "--console=pipe", "--kill-signal=SIGRTMIN+4"],
       ...binds.map((bind) => `--bind-ro=${bind}`),
-      ...["/bin/sh", "-c", `'${limits}cat /proc/sys/kernel/random/boot_id > ${BOOT_ID}; exec /lib/systemd/systemd'`],
+      ...["/bin/sh", "-c", `'${limits}exec /lib/systemd/systemd'`],
     ].join(" ");
     const console_ = openSync(join(dir, "console"), "a");
     const child = spawn("sh", ["-c", [...join_, nspawn].join("\n")], {

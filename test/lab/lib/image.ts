@@ -57,9 +57,6 @@ const masked = [
   ],
 ];
 
-/** In a host: its boot id, also for units with a /proc of their own. */
-export const BOOT_ID = "/run/lab-boot-id";
-
 export interface Image {
   /** `lowerdir=` of a host's overlay. */
   readonly lower: string;
@@ -122,12 +119,6 @@ function settings(base: string, names: string): void {
   );
   symlinkSync("/lib/systemd/system/multi-user.target", join(units, "default.target"));
   for (const unit of masked) symlinkSync("/dev/null", join(units, unit));
-  // nspawn gives each boot an id of its own by a mount on /proc, which a unit whose sandbox has a fresh /proc would not see.
-  mkdirSync(join(units, "slipway-agent.service.d"));
-  writeFileSync(
-    join(units, "slipway-agent.service.d/lab.conf"),
-    `[Service]\nBindReadOnlyPaths=${BOOT_ID}:/proc/sys/kernel/random/boot_id\n`,
-  );
   writeFileSync(join(base, "etc/hosts"), `127.0.0.1 localhost\n::1 localhost\n${names}`);
   writeFileSync(join(base, "etc/resolv.conf"), "");
   mkdirSync(join(base, "var/log/journal"));

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "./lab.ts";
 import { checkout, currentPackages, packagesIn } from "./packages.ts";
-import { until } from "./system.ts";
+import { LabError, messageOf, until } from "./system.ts";
 
 // Slipway on the hosts of a lab: the controller on "ctl", an agent on each of the others.
 
@@ -20,8 +20,6 @@ export interface UpOptions {
   readonly firmwareMs?: number;
   /** Disk of a host, MiB. Default 512. */
   readonly diskMiB?: number;
-  /** Lines added to every agent.properties. */
-  readonly properties?: readonly string[];
   /** A directory of built packages. Default: those of the sources, built where they are missing or older. */
   readonly packages?: string | undefined;
   readonly say?: (line: string) => void;
@@ -55,13 +53,28 @@ export async function up(options: UpOptions): Promise<Lab> {
     const seconds = () => ((performance.now() - began) / 1000).toFixed(1);
     say(`${Object.keys(hosts).length + 1} hosts are up with the packages installed after ${seconds()} s`);
     await startController(lab);
-    await Promise.all(Object.entries(hosts).map(([host, own]) => join_(lab, host, own, options.properties ?? [])));
+    await Promise.all(Object.entries(hosts).map(([host, own]) => join_(lab, host, own)));
     await until("all agents are connected", () => connected(lab, Object.keys(hosts).length));
     say(`controller and ${Object.keys(hosts).length} agents are connected after ${seconds()} s`);
     return lab;
   } catch (thrown) {
+    const words = [
+      "journalctl",
+      "-n",
+      "8",
+      "--no-pager",
+      "-o",
+      "cat",
+      "-u",
+      "slipway-agent",
+      "-u",
+      "slipway-controller",
+    ];
+    const said = await Promise.all(
+      [CONTROLLER, ...Object.keys(hosts)].map(async (host) => `${host}: ${(await lab.exec(host, words)).stdout}`),
+    ).catch(() => []);
     await lab.down();
-    throw thrown;
+    throw new LabError([messageOf(thrown), ...said].join("\n"));
   }
 }
 
@@ -77,7 +90,7 @@ async function startController(lab: Lab): Promise<void> {
 }
 
 /** As an administrator joins a host: properties, token, start. */
-async function join_(lab: Lab, host: string, own: Readonly<Record<string, string>>, more: readonly string[]) {
+async function join_(lab: Lab, host: string, own: Readonly<Record<string, string>>) {
   const said = await lab.sh(CONTROLLER, `slipway-controller token --dir ${STATE} --host ${host}`);
   const token = said.trim().split("\n").pop() ?? "";
   const properties = [
@@ -89,7 +102,6 @@ async function join_(lab: Lab, host: string, own: Readonly<Record<string, string
     `slipway.labels=${Object.entries(own)
       .map(([key, value]) => `${key}=${value}`)
       .join(",")}`,
-    ...more,
   ];
   putFile(lab, host, "/etc/slipway/token", `${token}\n`, 0o600);
   putFile(lab, host, "/etc/slipway/agent.properties", `${properties.join("\n")}\n`, 0o644);
