@@ -54,7 +54,8 @@ try {
     }
   }
 } catch (error) {
-  fail(error.message);
+  console.error(`package: ${error.message}`);
+  process.exitCode = 1;
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
