@@ -255,6 +255,7 @@ export class SimHost {
       accept: (row) => durably(() => inner.accept(row)),
       end: (key, result) => durably(() => inner.end(key, result)),
       requestCancel: (key, reason) => durably(() => inner.requestCancel(key, reason)),
+      countReboot: (key) => durably(() => inner.countReboot(key)),
       ack: (ids) => durably(() => inner.ack(ids)),
       prune: (keep) => durably(() => inner.prune(keep)),
       get: (key) => inner.get(key),

@@ -25,6 +25,7 @@ function journalWith(change: (inner: Journal) => Partial<Journal>): (inner: Jour
     accept: (row) => inner.accept(row),
     end: (key, result) => inner.end(key, result),
     requestCancel: (key, reason) => inner.requestCancel(key, reason),
+    countReboot: (key) => inner.countReboot(key),
     ack: (ids) => inner.ack(ids),
     prune: (keep) => inner.prune(keep),
     get: (key) => inner.get(key),

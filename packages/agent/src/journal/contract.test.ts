@@ -97,6 +97,15 @@ describe.each<[string, () => Journal]>([
     expect(ids(journal).map(([, kind]) => kind)).toEqual(["accepted", "ended"]);
   });
 
+  it("counts requests to reboot, of open rows only", () => {
+    const journal = make();
+    expect(journal.countReboot(key(1))).toBe(0);
+    journal.accept(row(1));
+    expect([journal.countReboot(key(1)), journal.countReboot(key(1))]).toEqual([1, 2]);
+    journal.end(key(1), result());
+    expect(journal.countReboot(key(1))).toBe(0);
+  });
+
   it("remembers the first wish to cancel, of open rows only", () => {
     const journal = make();
     journal.requestCancel(key(1), "nobody");

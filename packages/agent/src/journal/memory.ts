@@ -3,7 +3,7 @@ import type { Journal } from "../steps/ports.ts";
 import type { OutboxEntry, StepResult, StepRow } from "../steps/types.ts";
 
 /** A change about to become durable; for simulations that fail or crash there. */
-export type JournalWrite = "accept" | "end" | "cancel" | "ack" | "prune";
+export type JournalWrite = "accept" | "end" | "cancel" | "reboot" | "ack" | "prune";
 
 /**
  * The journal without a disk, for simulations and tests. The object itself plays the disk: it outlives the agents that use
@@ -11,6 +11,7 @@ export type JournalWrite = "accept" | "end" | "cancel" | "ack" | "prune";
  */
 export class MemoryJournal implements Journal {
   #rows = new Map<string, StepRow>();
+  readonly #rebootsAsked = new Map<string, number>();
   #outbox = new Map<number, { key: string; kind: OutboxEntry["kind"] }>();
   #lastId = 0;
   #undo: (() => void)[] | undefined;
@@ -52,6 +53,18 @@ export class MemoryJournal implements Journal {
       if (row?.state !== "accepted" || row.cancelReason !== undefined) return;
       this.#put(id, { ...row, cancelReason: reason });
       this.#writes.push("cancel");
+    });
+  }
+
+  countReboot(key: StepKey): number {
+    return this.#transaction(() => {
+      const id = keyText(key);
+      if (this.#rows.get(id)?.state !== "accepted") return 0;
+      const before = this.#rebootsAsked.get(id) ?? 0;
+      this.#rebootsAsked.set(id, before + 1);
+      this.#undo?.push(() => this.#rebootsAsked.set(id, before));
+      this.#writes.push("reboot");
+      return before + 1;
     });
   }
 

@@ -26,4 +26,6 @@ export const migrations: readonly string[] = [
   ) strict;
   create index outbox_step on outbox (step);
   `,
+  // How often the machine was asked to reboot for a step.
+  "alter table step add column reboots_asked integer not null default 0",
 ];

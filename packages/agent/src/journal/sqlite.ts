@@ -123,6 +123,13 @@ class OpenJournal implements SqliteJournal {
     this.#transaction(() => this.#sql.cancelStep.run(reason, keyText(key)));
   }
 
+  countReboot(key: StepKey): number {
+    return this.#transaction(() => {
+      const row = this.#sql.countReboot.get(keyText(key)) as { reboots_asked: number } | undefined;
+      return row?.reboots_asked ?? 0;
+    });
+  }
+
   get(key: StepKey): StepRow | undefined {
     const record = this.#read(() => this.#sql.getStep.get(keyText(key)) as StepRecord | undefined);
     return record === undefined ? undefined : rowOf(record);
@@ -207,6 +214,9 @@ function prepare(db: Database.Database) {
     ),
     cancelStep: db.prepare(
       `update step set cancel_reason = ? where key = ? and state = 'accepted' and cancel_reason is null`,
+    ),
+    countReboot: db.prepare(
+      "update step set reboots_asked = reboots_asked + 1 where key = ? and state = 'accepted' returning reboots_asked",
     ),
     getStep: db.prepare("select * from step where key = ?"),
     openSteps: db.prepare("select * from step where state = 'accepted' order by id"),

@@ -253,6 +253,17 @@ describe("recovering", () => {
       bootIdAfter: "boot2",
     });
   });
+  it("gives up a reboot that never changes the boot id, rather than reboot for ever", () => {
+    const world = new World();
+    new Process(world).connect().start(key("reboot"), { kind: "reboot", timeoutMs: 1 });
+    for (let i = 0; i < 10; i++) new Process(world).connect();
+    expect(world.reboots).toBe(5);
+    expect(new Process(world).connect().lastResult(key("reboot"))).toMatchObject({
+      verdict: "failed",
+      reason: expect.stringMatching(/^asked 5 times for a reboot, and the boot id is still boot1; /),
+    });
+  });
+
   it("ends a reboot that the machine refused", () => {
     const world = new World();
     const agent = new Process(world).connect().start(key("reboot"), { kind: "reboot", timeoutMs: 1 });

@@ -10,6 +10,8 @@ import { awaitsBoot, hookResult, instantResult, lostResult, rebootedResult } fro
 
 /** A start that left no trace is repeated after this time; the executor's claim keeps it at one run. */
 const RESTART_MS = 5_000;
+/** An agent that is killed before the machine goes down asks again; one that comes back so often to the same boot id is in a loop. */
+const MAX_REBOOTS_ASKED = 5;
 const PRUNE_EVERY_MS = 3_600_000;
 /** Ended steps kept in the journal for the people who look at it. */
 const KEPT_ROWS = 1_000;
@@ -357,12 +359,20 @@ export class AgentCore {
   }
 
   #reboot(row: StepRow): void {
-    const { machine, log } = this.#ports;
+    const { journal, machine, log } = this.#ports;
+    const end = (reason: string) =>
+      this.#end(row, instantResult(row, "failed", reason, machine.bootId(), machine.wallMs()));
+    // A host whose boot id does not tell its boots apart would be rebooted for ever.
+    const asked = journal.countReboot(row.key);
+    if (asked > MAX_REBOOTS_ASKED) {
+      end(
+        `asked ${MAX_REBOOTS_ASKED} times for a reboot, and the boot id is still ${row.bootId}; see slipway-agent doctor`,
+      );
+      return;
+    }
     log("info", `${keyText(row.key)}: asking the machine to reboot`);
     machine.reboot((reason) => {
-      this.#guard(row.key, () =>
-        this.#end(row, instantResult(row, "failed", reason, machine.bootId(), machine.wallMs())),
-      );
+      this.#guard(row.key, () => end(reason));
       this.#flush();
     });
   }

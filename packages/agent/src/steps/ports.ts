@@ -15,6 +15,8 @@ export interface Journal {
   end(key: StepKey, result: StepResult): void;
   /** Remembers that an open step shall end. The first reason wins. */
   requestCancel(key: StepKey, reason: string): void;
+  /** Counts, before it is done, one more request to the machine to reboot for an open step; returns how many there are. */
+  countReboot(key: StepKey): number;
   get(key: StepKey): StepRow | undefined;
   /** Rows that have not ended, oldest first. */
   open(): readonly StepRow[];
