@@ -104,7 +104,8 @@ export class Pool {
     try {
       await Promise.race([until(`run ${run} ends`, over, limitMs, 500), limit]);
     } catch (thrown) {
-      throw new Error(`${messageOf(thrown)}: ${(await this.slipway("show", run)).stdout}`);
+      const { stdout, stderr } = await this.slipway("show", run);
+      throw new Error(`${messageOf(thrown)}: ${stdout}${stderr}`);
     }
     const { stdout, stderr } = await this.slipway("report", run, "--format", "json");
     try {

@@ -89,8 +89,10 @@ describe.skipIf(skipped !== undefined)("a lab", () => {
       (await lab.exec("b", ["bash", "-c", "echo > /dev/tcp/a/7"], { limitMs: 1500 })).stderr.includes("refused");
     const first = await bootId();
     await lab.sh("a", "echo kept > /var/kept");
+    const cutOff = lab.exec("a", ["sleep", "7777"], { limitMs: 8_000_000 });
     await lab.reboot("a");
     await lab.waitForBoot("a", 2);
+    expect((await cutOff).status).not.toBe(0);
     const second = await bootId();
     await lab.powercut("a");
     await lab.waitForBoot("a", 3);

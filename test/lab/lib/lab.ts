@@ -126,6 +126,8 @@ export class Lab {
     const { leader } = await this.host(host);
     if (leader === 0) throw new LabError(`${host} is off; npm run lab -- boot ${host} starts it`);
     return [
+      // Ends with this process, as everything inside ends with the lab.
+      ...["setpriv", "--pdeathsig", "KILL"],
       ...["nsenter", "-t", String(this.#init), "-m", "-n", "-p", "--", "nsenter", "-t", String(leader), "-a", "--"],
       ...["env", "-i", `PATH=${PATH}`, "HOME=/root", "LANG=C.UTF-8", `TERM=${term}`, ...words],
     ];

@@ -124,8 +124,14 @@ async function inside(lab: Lab, host: string, words: readonly string[]): Promise
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: "inherit" });
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
-    child.once("error", () => resolve(1));
-    child.once("exit", (code) => resolve(code ?? 1));
+    // See `attempt`.
+    const goOn = setInterval(() => child.kill("SIGCONT"), 250);
+    const ended = (code: number) => {
+      clearInterval(goOn);
+      resolve(code);
+    };
+    child.once("error", () => ended(1));
+    child.once("exit", (code) => ended(code ?? 1));
   });
 }
 

@@ -43,8 +43,14 @@ export function attempt(command: string, args: readonly string[], limitMs = COMM
     });
     child.stdin.on("error", () => {});
     child.stdin.end(input);
-    child.once("error", (error) => resolve({ status: -1, stdout, stderr: error.message }));
-    child.once("close", (status) => resolve({ status: status ?? -1, stdout, stderr }));
+    const ended = (done: Ended) => {
+      clearInterval(goOn);
+      resolve(done);
+    };
+    // A host that shuts down stops all its processes for a moment. nsenter then stops as well, and stays so when they are gone.
+    const goOn = setInterval(() => child.kill("SIGCONT"), 250);
+    child.once("error", (error) => ended({ status: -1, stdout, stderr: error.message }));
+    child.once("close", (status) => ended({ status: status ?? -1, stdout, stderr }));
   });
 }
 
