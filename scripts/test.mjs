@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { env, node, prepare, root, run } from "./prepare.mjs";
 
 prepare();
@@ -10,7 +10,13 @@ const extra = process.argv.slice(2);
 if (extra.length === 0) {
   console.log("Linting ...");
   run("biome", join(root, "node_modules/.bin/biome"), ["check", "."]);
-  run("buf lint", join(root, "node_modules/.bin/buf"), ["lint"]);
+  const buf = join(root, "node_modules/.bin/buf");
+  run("buf lint", buf, ["lint"]);
+  const fresh = mkdtempSync(join(tmpdir(), "slipway-gen-"));
+  run("buf generate", buf, ["generate", "-o", fresh]);
+  const gen = "packages/shared/src/gen";
+  run("comparing generated code (npm run generate makes it anew)", "diff", ["-r", join(fresh, gen), join(root, gen)]);
+  rmSync(fresh, { recursive: true, force: true });
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "slipway-test-"));
@@ -37,6 +43,12 @@ try {
   const broken = r.testResults.filter((f) => f.status === "failed" && f.assertionResults.length === 0).length;
   const failed = r.numFailedTests + broken;
   ok &&= failed === 0 && r.numPassedTests > 0;
+  for (const file of r.testResults) {
+    const skipped = file.assertionResults.filter((t) => t.status !== "passed" && t.status !== "failed");
+    if (extra.length > 0 || skipped.length === 0) continue;
+    const wants = [...new Set(skipped.map((t) => t.ancestorTitles[0] || t.title))].join("; ");
+    console.log(`Not run on this machine: ${skipped.length} in ${relative(root, file.name)} (${wants})`);
+  }
   line = `${r.numPassedTests} passed, ${failed} failed, ${r.numPendingTests + r.numTodoTests} skipped`;
 } catch {
   ok = false;
