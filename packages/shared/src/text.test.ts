@@ -34,6 +34,7 @@ describe("nearest", () => {
   test("finds the slip of a finger, and nothing far away", () => {
     expect(nearest("hv11", ["hv1", "compute7"])).toBe("hv1");
     expect(nearest("HV1", ["hv1", "hv2"])).toBe("hv1");
+    expect(nearest("hv0", ["hv10", "hv2", "hv1"])).toBe("hv1");
     expect(nearest("rack-17", ["hv1", "hv2"])).toBeUndefined();
   });
 });

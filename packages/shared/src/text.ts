@@ -21,7 +21,8 @@ export function naturalCompare(a: string, b: string): number {
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
-  for (const candidate of candidates) {
+  // Of equally near ones the first in order, so that the same slip gets the same answer everywhere.
+  for (const candidate of [...candidates].sort(naturalCompare)) {
     const d = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (d < bestDistance) {
       best = candidate;

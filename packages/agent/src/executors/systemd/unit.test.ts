@@ -62,6 +62,7 @@ describe("the arguments of systemd-run", () => {
       OOMPolicy: "continue",
       SuccessExitStatus: "70",
       StandardOutput: "journal",
+      SyslogIdentifier: "slipway-step",
       StandardError: "journal",
       LogRateLimitIntervalSec: "1s",
       LogRateLimitBurst: "1000000",

@@ -79,6 +79,8 @@ export function runArguments({ unit, stepDir, spec, limits, runner }: UnitReques
     SuccessExitStatus: String(EXIT_AVOID),
     StandardOutput: "journal",
     StandardError: "journal",
+    // Otherwise the journal names the lines after the runner's program.
+    SyslogIdentifier: "slipway-step",
     // In full: journald's own bound on its size is the limit. An interval of 0 would not be told to journald at all (252).
     LogRateLimitIntervalSec: "1s",
     LogRateLimitBurst: "1000000",
