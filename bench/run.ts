@@ -12,9 +12,10 @@ import type { Bench } from "./kit/bench.ts";
 import { isMet, table } from "./kit/figures.ts";
 import { Scratch } from "./kit/scratch.ts";
 import { scale } from "./scale.ts";
+import { systemd } from "./systemd.ts";
 import { verdict } from "./verdict.ts";
 
-const benches: Record<string, Bench> = { journal, fanout, scale, detect, verdict };
+const benches: Record<string, Bench> = { journal, fanout, scale, detect, verdict, systemd };
 
 const usage = `npm run bench -- [--rounds N] [--dir DIR] [BENCH...]
   --rounds N  how often floor and product take turns (default: depends on the bench)
@@ -58,6 +59,10 @@ async function runOne(name: string, bench: Bench, { rounds, dir }: Options): Pro
     const started = new Date();
     const say = (text: string) => process.stderr.write(`${name}: ${text}\n`);
     const result = await bench.run(scratch, { rounds: rounds ?? bench.rounds, say });
+    if (result.figures.length === 0) {
+      say(result.notes.join("; "));
+      return true;
+    }
     process.stdout.write(`\n## ${name}\n\n${table(result)}\n`);
     const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryMiB: totalmem() >> 20, kernel: release() };
     const seconds = Math.round((Date.now() - started.getTime()) / 1000);
