@@ -2,7 +2,7 @@ export { init } from "./commands/init.ts";
 export { makeOperator } from "./commands/operator.ts";
 export { makeToken } from "./commands/token.ts";
 export { type ControllerOptions, type RunningController, startController } from "./controller.ts";
-export { Coordinator, type CoordinatorPorts, isStepName, type RunUpdate } from "./coordinator/coordinator.ts";
+export { Coordinator, type CoordinatorPorts, type RunUpdate } from "./coordinator/coordinator.ts";
 export { MemoryStore } from "./coordinator/memory-store.ts";
 export type {
   AgentCommand,
@@ -20,7 +20,15 @@ export type {
 export type { PlannedHost, Recorded, RunEvent, RunSpec, StepRef, StepResult } from "./domain/events.ts";
 export type { AgentTask, Effect, EffectRef, FleetView, HostFact, Wait } from "./domain/fleet.ts";
 export { type HostRun, hostOf, type LedgerRecord, type Run, type StepRecord, stepInHand } from "./domain/run.ts";
-export { defaultOptions, type Reason, type RunOptions, type Scope, type StepName, steps } from "./domain/words.ts";
+export {
+  defaultOptions,
+  isStepName,
+  type Reason,
+  type RunOptions,
+  type Scope,
+  type StepName,
+  steps,
+} from "./domain/words.ts";
 export { type Command, commandEvents } from "./engine/commands.ts";
 export { type Decision, decide } from "./engine/decide.ts";
 export { describe, hostState, type Line } from "./engine/describe.ts";

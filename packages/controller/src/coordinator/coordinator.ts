@@ -1,14 +1,15 @@
 import { SlipwayError } from "@slipway/shared";
 import type { Recorded, RunEvent, RunSpec, StepResult } from "../domain/events.ts";
-import type { Effect, EffectRef, FleetView, HostFact, Wait } from "../domain/fleet.ts";
+import type { Effect, EffectRef, FleetView, Wait } from "../domain/fleet.ts";
 import { hostOf, type Run } from "../domain/run.ts";
-import { type StepName, steps } from "../domain/words.ts";
-import { type Command, commandEvents } from "../engine/commands.ts";
+import type { StepName } from "../domain/words.ts";
+import { type Command, commandEvents, refuseOverlap } from "../engine/commands.ts";
 import { decide } from "../engine/decide.ts";
 import { describe, type Line } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
 import { Cordons } from "./cordons.ts";
 import { EffectDesk } from "./effects.ts";
+import { fleetView } from "./fleet-view.ts";
 import type { AgentLink, Clock, Gate, LogEntry, Platform, Roster, Store } from "./ports.ts";
 
 export interface CoordinatorPorts {
@@ -113,7 +114,7 @@ export class Coordinator {
     const earlier = this.#ports.store.runOfRequest(spec.requestId);
     if (earlier !== undefined) return earlier;
     this.#flushFirst();
-    this.#refuseOverlap(spec);
+    refuseOverlap(spec, this.active());
     this.#commitNow(spec.run, [{ type: "run-started", spec }]);
     return spec.run;
   }
@@ -127,7 +128,7 @@ export class Coordinator {
         fix: "see slipway list",
       });
     const events = commandEvents(run, command, who);
-    if (events.some((e) => e.type === "run-reopened")) this.#refuseOverlap(run.spec);
+    if (events.some((e) => e.type === "run-reopened")) refuseOverlap(run.spec, this.active());
     if (events.length > 0) this.#commitNow(id, events);
     return this.run(id) ?? run;
   }
@@ -386,42 +387,8 @@ export class Coordinator {
     for (const run of this.active()) if (hostOf(run, host)) this.#touch(run.spec.run);
   }
 
-  /** Two runs never work in one cluster: each would count its own hosts only. */
-  #refuseOverlap(spec: RunSpec): void {
-    const clusters = new Set(spec.hosts.map((h) => h.cluster));
-    for (const other of this.active()) {
-      if (other.spec.run === spec.run) continue;
-      const shared = other.spec.hosts.find((h) => clusters.has(h.cluster));
-      if (shared)
-        throw new SlipwayError(
-          "conflict",
-          `cluster ${shared.cluster}: run ${other.spec.run}, started by ${other.spec.startedBy}, is active there`,
-          {
-            fix: `wait for it (slipway watch ${other.spec.run}) or abort it (slipway run abort ${other.spec.run})`,
-          },
-        );
-    }
-  }
-
   #fleetView(): FleetView {
-    const { roster } = this.#ports;
-    const fact = (name: string): HostFact | undefined => {
-      const host = roster.host(name);
-      if (!host) return undefined;
-      const cordonedBy = [...new Set(this.#cordons.of(name).map((e) => e.run))];
-      if (host.cordonedByOperator) cordonedBy.push("operator");
-      return { name, connected: host.connected, sinceT: host.sinceT, lastSeen: host.lastSeen, cordonedBy };
-    };
-    return {
-      startedT: this.#startedT,
-      host: fact,
-      cordonedIn: (cluster) =>
-        roster
-          .members(cluster)
-          .map(fact)
-          .filter((f) => f !== undefined)
-          .filter((f) => f.cordonedBy.length > 0),
-    };
+    return fleetView(this.#ports.roster, this.#cordons, this.#startedT);
   }
 }
 
@@ -447,9 +414,4 @@ function controllerResult(ok: boolean, reason: string, startedAtMs: number, ende
     bootIdBefore: "",
     bootIdAfter: "",
   };
-}
-
-/** Is this the name of a step? For refs that come over the wire. */
-export function isStepName(name: string): name is StepName {
-  return Object.hasOwn(steps, name);
 }

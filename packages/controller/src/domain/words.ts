@@ -115,3 +115,8 @@ export type GateVerdict = "ok" | "tight" | "deny" | "unknown";
 export function isStage(step: StepName): step is StepName & Stage {
   return step === "PreFlight" || step === "PreMaintenance" || step === "Maintenance" || step === "PostMaintenance";
 }
+
+/** Is this the name of a step? For names that come over the wire. */
+export function isStepName(name: string): name is StepName {
+  return Object.hasOwn(steps, name);
+}

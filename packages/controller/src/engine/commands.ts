@@ -1,5 +1,5 @@
 import { nearest, SlipwayError } from "@slipway/shared";
-import type { RunEvent } from "../domain/events.ts";
+import type { RunEvent, RunSpec } from "../domain/events.ts";
 import { hostOf, type Run, stepInHand } from "../domain/run.ts";
 import { steps } from "../domain/words.ts";
 
@@ -82,4 +82,23 @@ function hostCommand(run: Run, command: Command & { host: string }, who: string)
 
 function refused(text: string, fix: string): SlipwayError {
   return new SlipwayError("refused", text, { fix });
+}
+
+/**
+ * Two runs never work in one cluster: each would count its own hosts only.
+ * Errors: `conflict`, naming the cluster and the run that is active there.
+ */
+export function refuseOverlap(spec: RunSpec, active: readonly Run[]): void {
+  const clusters = new Set(spec.hosts.map((h) => h.cluster));
+  for (const { spec: other } of active) {
+    const shared = other.run === spec.run ? undefined : other.hosts.find((h) => clusters.has(h.cluster));
+    if (shared)
+      throw new SlipwayError(
+        "conflict",
+        `cluster ${shared.cluster}: run ${other.run}, started by ${other.startedBy}, is active there`,
+        {
+          fix: `wait for it (slipway watch ${other.run}) or abort it (slipway run abort ${other.run})`,
+        },
+      );
+  }
 }
