@@ -1,5 +1,24 @@
 export { type ErrorCode, errorCodes, SlipwayError } from "./errors.ts";
 export { MAX_PAYLOAD_BYTES, MAX_WORD_BYTES, splitPayload } from "./payload.ts";
+export {
+  type Disk,
+  type HostCapacity,
+  type Instance,
+  type InstanceLook,
+  type InstanceVerb,
+  type Inventory,
+  instanceVerbs,
+  type MoveOptions,
+  type Plain,
+  type QuorumMember,
+  type QuorumSet,
+  type ServiceVerb,
+  type StoragePool,
+  SUBJECT_PATTERN,
+  type SystemHealth,
+  serviceVerbs,
+  UUID_PATTERN,
+} from "./platform.ts";
 export { durationText, naturalCompare, nearest } from "./text.ts";
 export {
   defaults,

@@ -1,5 +1,16 @@
-import type { Stage, StepKey } from "@slipway/shared";
-import type { HookFile, HookInventory, HookRequests, HostFacts, OutboxEntry, StepResult, StepRow } from "./types.ts";
+import type { InstanceLook, Inventory, Stage, StepKey, SystemHealth, Verdict } from "@slipway/shared";
+import type {
+  HookFile,
+  HookInventory,
+  HookRequests,
+  HostFacts,
+  InstanceSpec,
+  OutboxEntry,
+  ProbeSpec,
+  ServiceSpec,
+  StepResult,
+  StepRow,
+} from "./types.ts";
 
 /**
  * The agent's durable memory. Every method that changes something returns only once the change survives a power cut,
@@ -24,6 +35,13 @@ export interface Journal {
   outbox(afterId: number, limit: number): readonly OutboxEntry[];
   /** Drops entries; returns the keys whose end is thereby acknowledged. Unknown ids are ignored. */
   ack(ids: readonly number[]): readonly StepKey[];
+  /** The cordon mark of this host; undefined when it takes instances. */
+  cordon(): CordonMark | undefined;
+  setCordon(mark: CordonMark | undefined): void;
+  /** The generation of an instance as far as this host knows it; 0 when it never heard of one. */
+  generation(uuid: string): number;
+  /** Raises it; a lower or equal one changes nothing. */
+  raiseGeneration(uuid: string, generation: number): void;
   /**
    * Several changes in one transaction: all or none. Does not nest. With `isForgettable`, a power cut (no other end of the
    * process) may undo it until the next durable change.
@@ -31,6 +49,70 @@ export interface Journal {
   batch<T>(change: () => T, isForgettable?: boolean): T;
   /** Drops the oldest ended and acknowledged rows, except the newest `keep`; returns how many went. */
   prune(keep: number): number;
+}
+
+/** Who keeps instances away from this host, and why. */
+export interface CordonMark {
+  /** Run ids, or "operator"; comma-separated. */
+  readonly holder: string;
+  readonly reason: string;
+}
+
+/** How a job of the platform, a probe or a service step ended. */
+export interface JobResult {
+  readonly verdict: Extract<Verdict, "ok" | "failed" | "timed-out" | "cancelled" | "interrupted">;
+  /** One sentence for the operator; empty when the verdict says it all. */
+  readonly reason: string;
+  /** What was asked and what came back, for people. */
+  readonly output: string;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  /** Monotonic. */
+  readonly durationMs: number;
+  readonly instance?: InstanceLook;
+  readonly health?: SystemHealth;
+}
+
+export type JobLook =
+  /** This process knows no such job. */
+  | { readonly state: "absent" }
+  | { readonly state: "running"; readonly progress?: Progress }
+  | { readonly state: "ended"; readonly result: JobResult };
+
+/**
+ * Jobs that are bound to no process of their own: what they do is done by the platform (libvirtd migrates, not the agent), or
+ * changes nothing (a probe). So after a restart of the agent they are not repeated but looked at: `resume` finds out what became
+ * of one. Ids are key texts. Nothing here blocks or throws.
+ */
+export interface Jobs<Spec> {
+  /** Begins a job that has just been journalled. */
+  start(id: string, spec: Spec): void;
+  /**
+   * Takes up a job that an earlier process of the agent, or an earlier boot, had begun or was about to begin: waits for what is
+   * still under way and tells what is; never begins it anew. Its result is `interrupted` where it was not done.
+   */
+  resume(id: string, spec: Spec): void;
+  look(id: string): JobLook;
+  /** Ends it as cleanly as the platform can: a migration is aborted and its instance stays. */
+  cancel(id: string, reason: string): void;
+  /** The result is journalled; the job may be dropped. */
+  forget(id: string): void;
+}
+
+/**
+ * The instances of this host. Real: libvirt, fleet; simulated. `start` begins what is asked without questions about cordon or
+ * generation: those are the core's.
+ */
+export interface Platform extends Jobs<InstanceSpec> {
+  /** "libvirt", "fleet", "simulated" or "none". */
+  readonly name: string;
+  /**
+   * The last reading; undefined before the first. `cordonedBy` and `generation` are left empty: the core fills them in from the
+   * journal. A reading that failed has `problem` and no instances.
+   */
+  inventory(): Inventory | undefined;
+  /** Monotonic time of the last reading of the platform, whether or not it changed anything. */
+  readAtMs(): number;
 }
 
 /** What an executor runs: a program with literal arguments. */
@@ -168,5 +250,9 @@ export interface Ports {
   readonly executor: Executor;
   readonly hooks: Hooks;
   readonly machine: Machine;
+  /** Absent on hosts without instances. */
+  readonly platform?: Platform;
+  readonly probes?: Jobs<ProbeSpec>;
+  readonly services?: Jobs<ServiceSpec>;
   readonly log: Log;
 }

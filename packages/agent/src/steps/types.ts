@@ -1,4 +1,15 @@
-import type { Stage, StepKey, Verdict } from "@slipway/shared";
+import type {
+  Instance,
+  InstanceLook,
+  InstanceVerb,
+  Inventory,
+  MoveOptions,
+  ServiceVerb,
+  Stage,
+  StepKey,
+  SystemHealth,
+  Verdict,
+} from "@slipway/shared";
 
 /** What a step does. Nothing here is a command: a hook is named by its stage and found in the host's own directory. */
 export type StepSpec =
@@ -14,7 +25,47 @@ export type StepSpec =
     }
   | { readonly kind: "inspect" }
   | { readonly kind: "reboot"; readonly timeoutMs: number }
-  | { readonly kind: "noop" };
+  | { readonly kind: "noop" }
+  | InstanceSpec
+  | ProbeSpec
+  | ServiceSpec;
+
+/** One thing done to one instance; see InstanceStep of the wire. */
+export interface InstanceSpec {
+  readonly kind: "instance";
+  readonly verb: InstanceVerb;
+  readonly uuid: string;
+  readonly name: string;
+  /** What the controller takes this life of the instance to be; below what the journal knows, the step is refused. */
+  readonly generation: number;
+  /** Bound on the whole step, in milliseconds of the monotonic clock. */
+  readonly timeoutMs: number;
+  /** For move. */
+  readonly move?: MoveOptions;
+  /** For admit: where it comes from, and what it needs. */
+  readonly from?: string;
+  readonly instance?: Instance;
+}
+
+/** Reads the health of one system; see ProbeStep of the wire. */
+export interface ProbeSpec {
+  readonly kind: "probe";
+  readonly system: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly going: readonly string[];
+}
+
+/** Stops, starts or checks one service of the host; see ServiceStep of the wire. */
+export interface ServiceSpec {
+  readonly kind: "service";
+  readonly verb: ServiceVerb;
+  /** Built-in kind: systemd, gluster, etcd ... */
+  readonly service: string;
+  readonly name: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}
 
 /** What a hook asked for through the file named by SLIPWAY_OUTPUT. */
 export interface HookRequests {
@@ -90,6 +141,10 @@ export interface StepResult {
   readonly hookFile: string;
   readonly hookSha256: string;
   readonly host?: HostFacts;
+  /** Filled by instance steps: what the platform says of the instance at their end. */
+  readonly instance?: InstanceLook;
+  /** Filled by probes. */
+  readonly health?: SystemHealth;
   /** The hook asked for a reboot, and since it did so the host has booted anew: there is none left to be made. */
   readonly rebootedAsAsked?: boolean;
 }
@@ -144,6 +199,7 @@ export type Incoming =
   | { readonly type: "ack"; readonly ids: readonly number[] }
   | { readonly type: "query"; readonly key: StepKey }
   | { readonly type: "refresh-hooks"; readonly nonce: bigint }
+  | { readonly type: "set-cordon"; readonly holder: string; readonly reason: string }
   | { readonly type: "push-hooks"; readonly nonce: bigint; readonly hash: string; readonly files: readonly HookFile[] };
 
 export interface Hello {
@@ -165,7 +221,16 @@ export interface Hello {
 /** What the agent says. */
 export type Outgoing =
   | Hello
-  | { readonly type: "heartbeat"; readonly seq: number; readonly running: readonly StepKey[] }
+  | {
+      readonly type: "heartbeat";
+      readonly seq: number;
+      readonly running: readonly StepKey[];
+      /** Of the inventory that was sent last; 0 before the first. */
+      readonly inventorySeq: number;
+      /** How long ago the platform was last read. */
+      readonly inventoryAgeMs: number;
+    }
+  | { readonly type: "inventory"; readonly inventory: Inventory }
   | { readonly type: "report"; readonly report: Report }
   | { readonly type: "progress"; readonly key: StepKey; readonly percent?: number; readonly message: string }
   | { readonly type: "hooks"; readonly inventory: HookInventory; readonly nonce: bigint }
