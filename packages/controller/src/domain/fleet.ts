@@ -1,3 +1,5 @@
+import type { HostInventory } from "./inventory.ts";
+import type { PoolConfig } from "./pool.ts";
 import type { Reason, StepName } from "./words.ts";
 
 /** What the engine may know of a host outside the run's own log. Level, not edge: it is looked at anew every time. */
@@ -19,6 +21,9 @@ export interface FleetView {
   host(name: string): HostFact | undefined;
   /** Hosts of a cluster that are cordoned by anybody. */
   cordonedIn(cluster: string): readonly HostFact[];
+  /** Every host of a cluster with what is on it; hosts that never told are missing. */
+  inventoriesOf(cluster: string): readonly HostInventory[];
+  readonly pool: PoolConfig;
 }
 
 /** What an agent is asked to do; the controller's half of the wire's StartStep. */

@@ -29,13 +29,27 @@ export interface RunOptions {
   readonly rebootWaitMs: number;
   /** Between TERM and KILL of a hook at its deadline. Default 5,000. */
   readonly graceMs: number;
-  /** What the work is: the Maintenance hook, or nothing but a reboot. Default hooks. */
-  readonly op: "hooks" | "reboot";
+  /**
+   * What the work is: the Maintenance hook; nothing but a reboot; `drain` empties the hosts and leaves them cordoned; `restore`
+   * brings drained hosts back; `move` moves the instances of `moves` and takes no host out. Default hooks.
+   */
+  readonly op: "hooks" | "reboot" | "drain" | "restore" | "move";
   /**
    * When a host is rebooted: if a hook asks; also if the distribution wants it (with op reboot: only then); always.
    * Default if-asked, with op reboot always.
    */
   readonly reboot: "if-asked" | "if-required" | "always";
+  /**
+   * Which instances come back to a host after its turn: none; preferred: those whose stated home it is; exact: all that this run
+   * moved away from it. Default preferred.
+   */
+  readonly return: "none" | "preferred" | "exact";
+  /** What becomes of instances that had moved when the drain of their host failed. Default stay. */
+  readonly onDrainFailure: "stay" | "return";
+  /** Instances, by name, that may be shut down for their host's turn although their policy does not say so. Default none. */
+  readonly consentStop: readonly string[];
+  /** For `move`: instance (uuid) and target. Default none. */
+  readonly moves: readonly { readonly uuid: string; readonly name: string; readonly to: string }[];
 }
 
 export const defaultOptions: RunOptions = {
@@ -45,6 +59,10 @@ export const defaultOptions: RunOptions = {
   onFailure: "cordoned",
   op: "hooks",
   reboot: "if-asked",
+  return: "preferred",
+  onDrainFailure: "stay",
+  consentStop: [],
+  moves: [],
   ...defaults,
 };
 
