@@ -261,6 +261,10 @@ export class SimHost {
       get: (key) => inner.get(key),
       open: () => inner.open(),
       outbox: (after, limit) => inner.outbox(after, limit),
+      cordon: () => inner.cordon(),
+      setCordon: (mark) => durably(() => inner.setCordon(mark)),
+      generation: (uuid) => inner.generation(uuid),
+      raiseGeneration: (uuid, generation) => durably(() => inner.raiseGeneration(uuid, generation)),
       batch: (change) =>
         durably(() =>
           inner.batch(() => {

@@ -31,6 +31,10 @@ function journalWith(change: (inner: Journal) => Partial<Journal>): (inner: Jour
     get: (key) => inner.get(key),
     open: () => inner.open(),
     outbox: (after, limit) => inner.outbox(after, limit),
+    cordon: () => inner.cordon(),
+    setCordon: (mark) => inner.setCordon(mark),
+    generation: (uuid) => inner.generation(uuid),
+    raiseGeneration: (uuid, generation) => inner.raiseGeneration(uuid, generation),
     batch: (act) => inner.batch(act),
     ...change(inner),
   });

@@ -1,9 +1,9 @@
 import { keyText, type StepKey } from "@slipway/shared";
-import type { Journal } from "../steps/ports.ts";
+import type { CordonMark, Journal } from "../steps/ports.ts";
 import type { OutboxEntry, StepResult, StepRow } from "../steps/types.ts";
 
 /** A change about to become durable; for simulations that fail or crash there. */
-export type JournalWrite = "accept" | "end" | "cancel" | "reboot" | "ack" | "prune";
+export type JournalWrite = "accept" | "end" | "cancel" | "reboot" | "cordon" | "generation" | "ack" | "prune";
 
 /**
  * The journal without a disk, for simulations and tests. The object itself plays the disk: it outlives the agents that use
@@ -12,6 +12,8 @@ export type JournalWrite = "accept" | "end" | "cancel" | "reboot" | "ack" | "pru
 export class MemoryJournal implements Journal {
   #rows = new Map<string, StepRow>();
   readonly #rebootsAsked = new Map<string, number>();
+  readonly #generations = new Map<string, number>();
+  #cordon: CordonMark | undefined;
   #outbox = new Map<number, { key: string; kind: OutboxEntry["kind"] }>();
   #lastId = 0;
   #undo: (() => void)[] | undefined;
@@ -98,6 +100,37 @@ export class MemoryJournal implements Journal {
         if (entry.kind === "ended" && row !== undefined) done.push(row.key);
       }
       return done;
+    });
+  }
+
+  cordon(): CordonMark | undefined {
+    return this.#cordon;
+  }
+
+  setCordon(mark: CordonMark | undefined): void {
+    this.#transaction(() => {
+      const before = this.#cordon;
+      this.#cordon = mark;
+      this.#undo?.push(() => {
+        this.#cordon = before;
+      });
+      this.#writes.push("cordon");
+    });
+  }
+
+  generation(uuid: string): number {
+    return this.#generations.get(uuid) ?? 0;
+  }
+
+  raiseGeneration(uuid: string, generation: number): void {
+    this.#transaction(() => {
+      const before = this.#generations.get(uuid);
+      if (generation <= (before ?? 0)) return;
+      this.#generations.set(uuid, generation);
+      this.#undo?.push(() =>
+        before === undefined ? this.#generations.delete(uuid) : this.#generations.set(uuid, before),
+      );
+      this.#writes.push("generation");
     });
   }
 

@@ -4,6 +4,8 @@
  *
  *   step    one row per key, for ever open until ended, then kept for people
  *   outbox  what the controller has not acknowledged yet; ids are never used twice
+ *   cordon  at most one row: who keeps instances away from this host
+ *   instance  the newest life of every instance that this host has heard of
  */
 export const migrations: readonly string[] = [
   `
@@ -28,4 +30,12 @@ export const migrations: readonly string[] = [
   `,
   // How often the machine was asked to reboot for a step.
   "alter table step add column reboots_asked integer not null default 0",
+  `
+  create table cordon (
+    id integer primary key check (id = 1),
+    holder text not null check (holder <> ''),
+    reason text not null
+  ) strict;
+  create table instance (uuid text primary key, generation integer not null) strict, without rowid;
+  `,
 ];

@@ -2,7 +2,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { keyText, SlipwayError, type StepKey } from "@slipway/shared";
 import Database from "better-sqlite3";
 import { keyOf } from "../steps/key.ts";
-import type { Journal } from "../steps/ports.ts";
+import type { CordonMark, Journal } from "../steps/ports.ts";
 import type { OutboxEntry, StepResult, StepRow, StepSpec } from "../steps/types.ts";
 import { migrations } from "./migrations.ts";
 
@@ -98,9 +98,9 @@ class OpenJournal implements SqliteJournal {
         row.state,
         row.bootId,
         row.acceptedAtMs,
-        JSON.stringify(row.spec),
-        row.hook === undefined ? null : JSON.stringify(row.hook),
-        row.result === undefined ? null : JSON.stringify(row.result),
+        text(row.spec),
+        row.hook === undefined ? null : text(row.hook),
+        row.result === undefined ? null : text(row.result),
       );
       if (added.changes === 1) {
         this.#sql.insertOutbox.run(added.lastInsertRowid, row.state);
@@ -114,7 +114,7 @@ class OpenJournal implements SqliteJournal {
 
   end(key: StepKey, result: StepResult): void {
     this.#transaction(() => {
-      const ended = this.#sql.endStep.get(JSON.stringify(result), keyText(key)) as { id: number } | undefined;
+      const ended = this.#sql.endStep.get(text(result), keyText(key)) as { id: number } | undefined;
       if (ended !== undefined) this.#sql.insertOutbox.run(ended.id, "ended");
     });
   }
@@ -156,6 +156,26 @@ class OpenJournal implements SqliteJournal {
       }
       return done;
     });
+  }
+
+  cordon(): CordonMark | undefined {
+    return this.#read(() => this.#sql.cordon.get() as CordonMark | undefined);
+  }
+
+  setCordon(mark: CordonMark | undefined): void {
+    this.#transaction(() => {
+      this.#sql.uncordon.run();
+      if (mark !== undefined) this.#sql.setCordon.run(mark.holder, mark.reason);
+    });
+  }
+
+  generation(uuid: string): number {
+    const row = this.#read(() => this.#sql.generation.get(uuid) as { generation: number } | undefined);
+    return row?.generation ?? 0;
+  }
+
+  raiseGeneration(uuid: string, generation: number): void {
+    this.#transaction(() => this.#sql.raiseGeneration.run(uuid, generation));
   }
 
   batch<T>(change: () => T, isForgettable = false): T {
@@ -226,6 +246,14 @@ function prepare(db: Database.Database) {
       `select o.id as outbox_id, o.kind, s.* from outbox o join step s on s.id = o.step where o.id > ? order by o.id limit ?`,
     ),
     deleteOutbox: db.prepare("delete from outbox where id = ? returning step, kind"),
+    cordon: db.prepare("select holder, reason from cordon"),
+    uncordon: db.prepare("delete from cordon"),
+    setCordon: db.prepare("insert into cordon (id, holder, reason) values (1, ?, ?)"),
+    generation: db.prepare("select generation from instance where uuid = ?"),
+    raiseGeneration: db.prepare(
+      `insert into instance (uuid, generation) values (?, ?)
+       on conflict (uuid) do update set generation = excluded.generation where excluded.generation > generation`,
+    ),
     prune: db.prepare(
       `delete from step where id in (
          select id from step where state = 'ended' and not exists (select 1 from outbox o where o.step = step.id)
@@ -234,15 +262,32 @@ function prepare(db: Database.Database) {
   };
 }
 
+/** The wire's 64-bit numbers are kept as texts, which `specOf` and `resultOf` turn back. */
+function text(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? String(part) : part));
+}
+
+function specOf(stored: string): StepSpec {
+  const spec = JSON.parse(stored) as StepSpec;
+  if (spec.kind !== "instance" || spec.instance === undefined) return spec;
+  return { ...spec, instance: { ...spec.instance, startedAtMs: BigInt(spec.instance.startedAtMs) } };
+}
+
+function resultOf(stored: string): StepResult {
+  const result = JSON.parse(stored) as StepResult;
+  if (result.instance === undefined) return result;
+  return { ...result, instance: { ...result.instance, bytes: BigInt(result.instance.bytes) } };
+}
+
 function rowOf(record: StepRecord): StepRow {
   return {
     key: keyOf(record.key),
-    spec: JSON.parse(record.spec) as StepSpec,
+    spec: specOf(record.spec),
     state: record.state,
     bootId: record.boot_id,
     acceptedAtMs: record.accepted_at_ms,
     ...(record.hook === null ? {} : { hook: JSON.parse(record.hook) as { file: string; sha256: string } }),
     ...(record.cancel_reason === null ? {} : { cancelReason: record.cancel_reason }),
-    ...(record.result === null ? {} : { result: JSON.parse(record.result) as StepResult }),
+    ...(record.result === null ? {} : { result: resultOf(record.result) }),
   };
 }

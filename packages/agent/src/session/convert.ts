@@ -1,10 +1,28 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { defaults, type Stage, type StepKey, stages, type Verdict } from "@slipway/shared";
-import { agentWire } from "@slipway/shared/wire";
+import {
+  defaults,
+  type InstanceVerb,
+  instanceVerbs,
+  type Plain,
+  type ServiceVerb,
+  type Stage,
+  type StepKey,
+  serviceVerbs,
+  stages,
+  type Verdict,
+} from "@slipway/shared";
+import { agentWire, type healthWire, type platformWire } from "@slipway/shared/wire";
 import type { HookInventory, Incoming, Outgoing, Report, StepSpec } from "../steps/types.ts";
 
 /** Longest time a step may be given: what a 32-bit timer can hold. */
 const MAX_DURATION_MS = 2_147_483_647;
+const MAX_AGE_MS = 4_294_967_295;
+/** For a probe that says nothing of its time. */
+const PROBE_TIMEOUT_MS = 10_000;
+
+/** The wire's own shapes, but for `readonly`. */
+type InventoryInit = MessageInitShape<typeof platformWire.PlatformInventorySchema>;
+type HealthInit = MessageInitShape<typeof healthWire.SystemHealthSchema>;
 
 const wireVerdicts: Record<Verdict, agentWire.Verdict> = {
   ok: agentWire.Verdict.OK,
@@ -48,6 +66,8 @@ export function fromWire(response: agentWire.SessionResponse): Incoming | string
       return { type: "ack", ids: message.value.outboxIds.map(Number).filter(Number.isSafeInteger) };
     case "refreshHooks":
       return { type: "refresh-hooks", nonce: message.value.nonce };
+    case "setCordon":
+      return { type: "set-cordon", holder: message.value.holder, reason: message.value.reason };
     case "pushHooks": {
       const { nonce, hash, files } = message.value;
       const plain = files.map(({ name, content, executable }) => ({ name, content, executable }));
@@ -82,9 +102,43 @@ function specFrom({ spec }: agentWire.StartStep): StepSpec | string {
       return { kind: "reboot", timeoutMs: duration(spec.value.timeoutMs, defaults.rebootWaitMs) };
     case "noop":
       return { kind: "noop" };
+    case "instance": {
+      const { verb, uuid, name, generation, timeoutMs, move, from, instance } = spec.value;
+      if (!Object.hasOwn(instanceVerbs, verb)) return `StartStep with the unknown verb ${JSON.stringify(verb)}`;
+      if (verb === "move" && move === undefined) return "StartStep of a move that does not say where to";
+      return {
+        kind: "instance",
+        verb: verb as InstanceVerb,
+        uuid,
+        name,
+        generation,
+        timeoutMs: duration(timeoutMs, defaults.timeoutMs),
+        ...(move === undefined ? {} : { move: plain(move) }),
+        ...(from === "" ? {} : { from }),
+        ...(instance === undefined ? {} : { instance: plain(instance) }),
+      };
+    }
+    case "probe": {
+      const { system, settings, timeoutMs, going } = spec.value;
+      return { kind: "probe", system, settings, timeoutMs: duration(timeoutMs, PROBE_TIMEOUT_MS), going };
+    }
+    case "service": {
+      const { verb, kind: service, name, settings, timeoutMs } = spec.value;
+      if (!Object.hasOwn(serviceVerbs, verb)) return `StartStep with the unknown verb ${JSON.stringify(verb)}`;
+      const limitMs = duration(timeoutMs, defaults.timeoutMs);
+      return { kind: "service", verb: verb as ServiceVerb, service, name, settings, timeoutMs: limitMs };
+    }
     default:
       return "StartStep of a kind that this agent does not know; it may be older than the controller";
   }
+}
+
+/** A received message as plain data: without what belongs to the serialisation. */
+function plain<T>(message: T): Plain<T> {
+  if (Array.isArray(message)) return message.map((item: unknown) => plain(item)) as Plain<T>;
+  if (typeof message !== "object" || message === null) return message as Plain<T>;
+  const facts = Object.entries(message).filter(([name]) => name !== "$typeName" && name !== "$unknown");
+  return Object.fromEntries(facts.map(([name, value]) => [name, plain(value)])) as Plain<T>;
 }
 
 function duration(wire: bigint, fallbackMs: number): number {
@@ -101,8 +155,18 @@ export function toWire(message: Outgoing): MessageInitShape<typeof agentWire.Ses
     }
     case "heartbeat":
       return {
-        message: { case: "heartbeat", value: { seq: BigInt(message.seq), running: [...message.running] } },
+        message: {
+          case: "heartbeat",
+          value: {
+            seq: BigInt(message.seq),
+            running: [...message.running],
+            inventorySeq: message.inventorySeq,
+            inventoryAgeMs: Math.min(Math.max(0, Math.round(message.inventoryAgeMs)), MAX_AGE_MS),
+          },
+        },
       };
+    case "inventory":
+      return { message: { case: "inventory", value: message.inventory as InventoryInit } };
     case "report":
       return { message: { case: "report", value: reportTo(message.report) } };
     case "progress": {
@@ -161,5 +225,7 @@ function reportTo(report: Report): MessageInitShape<typeof agentWire.StepReportS
     rebootUnknown: result.host?.rebootUnknown ?? "",
     kernelRunning: result.host?.kernelRunning ?? "",
     kernelNewest: result.host?.kernelNewest ?? "",
+    ...(result.instance === undefined ? {} : { instance: result.instance }),
+    ...(result.health === undefined ? {} : { health: result.health as HealthInit }),
   };
 }

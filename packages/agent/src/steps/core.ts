@@ -164,7 +164,13 @@ export class AgentCore {
     if (this.#welcomed && nowMs >= this.#heartbeatDueMs) {
       this.#heartbeatDueMs = nowMs + this.#heartbeatIntervalMs;
       this.#guard(undefined, () =>
-        this.#tell({ type: "heartbeat", seq: ++this.#heartbeatSeq, running: this.running() }),
+        this.#tell({
+          type: "heartbeat",
+          seq: ++this.#heartbeatSeq,
+          running: this.running(),
+          inventorySeq: 0,
+          inventoryAgeMs: 0,
+        }),
       );
     }
   }
@@ -190,6 +196,9 @@ export class AgentCore {
         return this.#refused(message.key) ? [] : [() => this.#answer(message.key)];
       case "refresh-hooks":
         return [() => this.#tell({ type: "hooks", inventory: hooks.inventory(), nonce: message.nonce })];
+      case "set-cordon":
+        journal.setCordon(message.holder === "" ? undefined : { holder: message.holder, reason: message.reason });
+        return [() => this.#wrote()];
       case "push-hooks":
         return [() => this.#tell(pushHooks(this.#ports, message))];
       case "ack": {
@@ -239,6 +248,10 @@ export class AgentCore {
       case "reboot":
         journal.accept(base);
         return [() => this.#wrote(), () => this.#reboot(base)];
+      case "instance":
+      case "probe":
+      case "service":
+        return endAtOnce(base, "failed", "this host has no platform");
       case "hook": {
         const found = hooks.find(spec.stage);
         if (found.state === "absent") return endAtOnce(base, "no-hook", "");

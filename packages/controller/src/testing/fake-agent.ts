@@ -50,7 +50,7 @@ export class FakeAgent {
   /** How the stream ended; undefined while it is open. */
   status: { code: number; details: string } | undefined;
 
-  constructor(options: FakeAgentOptions, ended = new Map<string, Report>()) {
+  constructor(options: FakeAgentOptions, ended: Map<string, Report> = new Map()) {
     this.#options = options;
     this.ended = ended;
     this.#hooks = options.hooks ?? goodHooks;
