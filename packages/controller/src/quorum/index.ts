@@ -1,0 +1,4 @@
+export { type GateAnswer, type GateQuestion, mayGoOut } from "./gate.ts";
+export { mergeViews } from "./merge.ts";
+export { largestSafeSet, notHealed, standing } from "./safe-set.ts";
+export type { Member, MemberSet, System, View, Whereabouts } from "./system.ts";
