@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Lab } from "./lib/lab.ts";
 import { installPackages, obstacle } from "./lib/prerequisites.ts";
+import type { Features } from "./lib/protocol.ts";
 import { CONTROLLER, putFile, slipwayWords, type UpOptions, up } from "./lib/slipway.ts";
 import { type Ended, messageOf, until } from "./lib/system.ts";
 
@@ -10,20 +11,23 @@ export { CONTROLLER, until };
 export const stages = ["PreFlight", "PreMaintenance", "Maintenance", "PostMaintenance"] as const;
 export type Stage = (typeof stages)[number];
 
-/** Why the tests of this tier are skipped; undefined when they run. Said once per file. */
-export const skipped = ((): string | undefined => {
-  let reason = obstacle();
+/** Why tests that need a lab with these features cannot run; undefined when they can. As root it installs what is missing first. */
+export function unable(features: Features = {}): string | undefined {
+  let reason = obstacle(features);
   if (reason?.startsWith("missing Debian packages") && process.getuid?.() === 0) {
     try {
-      installPackages(() => {});
-      reason = obstacle();
+      installPackages(() => {}, features);
+      reason = obstacle(features);
     } catch (thrown) {
       reason = messageOf(thrown);
     }
   }
   if (reason !== undefined) console.log(`lab tests are skipped: ${reason}`);
   return reason;
-})();
+}
+
+/** Why the tests of this tier are skipped; undefined when they run. Said once per file. */
+export const skipped = unable();
 
 export interface StageReport {
   stage: string;

@@ -30,6 +30,8 @@ export interface HostSettings {
   readonly diskMiB: number;
   /** Directories of the machine that the host sees, read-only: `source:target`. */
   readonly binds: readonly string[];
+  /** The same, writable: devices, and directories that hosts share. */
+  readonly writable: readonly string[];
   readonly say: (line: string) => void;
 }
 
@@ -85,7 +87,7 @@ export class Host {
     this.#stayDown = false;
     this.#boots++;
     this.#state = "booting";
-    const { lab, dir, bridge, binds } = this.#settings;
+    const { lab, dir, bridge, binds, writable } = this.#settings;
     this.#dropGroup();
     this.#group = `${this.name}.${this.#boots}`;
     const join_ = makeGroups(lab, this.#group).map((file) => `echo $$ > ${file}`);
@@ -98,6 +100,7 @@ export class Host {
       ...["--settings=no", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--capability=all"],
       ...[`--network-bridge=${bridge}`, "--console=pipe", "--kill-signal=SIGRTMIN+4"],
       ...binds.map((bind) => `--bind-ro=${bind}`),
+      ...writable.map((bind) => `--bind=${bind}`),
       ...["/bin/sh", "-c", `'${limits}exec /lib/systemd/systemd'`],
     ].join(" ");
     const console_ = openSync(join(dir, "console"), "a");

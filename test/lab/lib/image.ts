@@ -13,6 +13,8 @@ const standard =
 const emptied = [
   ...["home", "media", "mnt", "opt", "root", "srv", "tmp"],
   ...["usr/local", "var/tmp", "var/log", "var/lib/systemd", "var/spool", "var/backups"],
+  // A machine that is a hypervisor itself keeps its guests, its etcd and its volumes.
+  ...["etc/libvirt/qemu", "etc/libvirt/storage", "var/lib/libvirt", "var/lib/etcd", "etc/pki"],
   // Nothing that the machine's administrator enabled, only what systemd brings.
   ...["etc/systemd/system", "etc/systemd/network", "etc/sysctl.d", "etc/cron.d"],
 ];
@@ -35,7 +37,9 @@ const hidden = [
     "var/lib/slipway-agent",
     "var/lib/slipway-controller",
     "var/lib/machines",
+    "var/cache/slipway-lab",
   ],
+  ...["glusterd.info", "peers", "vols", "glusterfind"].map((name) => `var/lib/glusterd/${name}`),
   ...["var/lib/docker", "var/lib/containerd", "var/lib/postgresql", "root/.ssh"],
   ...["rc0", "rc1", "rc2", "rc3", "rc4", "rc5", "rc6", "rcS"].map((name) => `etc/${name}.d`),
 ];

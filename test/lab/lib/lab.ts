@@ -160,6 +160,11 @@ export class Lab {
     return join(`/proc/${this.#init}/root`, LAB_DIR, "hosts", host, "root", file);
   }
 
+  /** With libvirt: where the guests' files are on this machine, see hypervisor.ts. */
+  get guests(): string {
+    return join(`/proc/${this.#init}/root`, LAB_DIR, "guests");
+  }
+
   /** Ends everything; returns when nothing is left. */
   async down(): Promise<void> {
     const entry = readEntry(this.name);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
+import { counter, createGuest, domainsOf, guestsOf } from "./guests.ts";
 import { Lab } from "./lab.ts";
 import { installPackages, obstacle } from "./prerequisites.ts";
 import { clearDead, labDir, labs } from "./registry.ts";
@@ -16,15 +17,17 @@ const help = `Real systemd hosts on this machine, with Slipway's packages instal
   npm run lab -- boot hv1              start a host that is off
   npm run lab -- isolate|heal hv1      pull its network cable, plug it in again
   npm run lab -- status                hosts and what they do
+  npm run lab -- guests                virtual machines, where they are and how far they have counted
   npm run lab -- down                  end it; nothing is left
 
 --name NAME chooses among several labs (default "lab"). Further options of up: --firmware-ms N, --disk-mib N, --packages DIR
-(built packages instead of the sources as they are).`;
+(built packages instead of the sources as they are); --libvirt: the hosts are hypervisors with a shared storage, --guests N: with as many
+virtual machines; --etcd, --gluster: with a cluster of each on hv1 to hv3.`;
 
 const say = (line: string) => console.log(line);
 
 /** Options that are followed by a value. */
-const takesValue = new Set(["--name", "--hosts", "--firmware-ms", "--disk-mib", "--packages"]);
+const takesValue = new Set(["--name", "--hosts", "--firmware-ms", "--disk-mib", "--packages", "--guests"]);
 
 async function main(words: readonly string[]): Promise<number> {
   // Words of a command in the lab are not ours: those after `slipway` and after `--`.
@@ -45,6 +48,10 @@ async function main(words: readonly string[]): Promise<number> {
       "firmware-ms": { type: "string", default: "1000" },
       "disk-mib": { type: "string", default: "512" },
       packages: { type: "string" },
+      libvirt: { type: "boolean", default: false },
+      guests: { type: "string", default: "0" },
+      etcd: { type: "boolean", default: false },
+      gluster: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -60,6 +67,7 @@ async function main(words: readonly string[]): Promise<number> {
   }
   const lab = Lab.find(values.name);
   if (command === "status") return status(lab);
+  if (command === "guests") return guests(lab);
   if (command === "down") {
     await lab.down();
     return 0;
@@ -89,6 +97,10 @@ async function bringUp(values: {
   packages?: string;
   "firmware-ms": string;
   "disk-mib": string;
+  libvirt: boolean;
+  guests: string;
+  etcd: boolean;
+  gluster: boolean;
 }) {
   const number = (flag: string, text: string, low: number, high: number) => {
     const n = Number(text);
@@ -99,12 +111,19 @@ async function bringUp(values: {
   const hosts = number("hosts", values.hosts, 1, 50);
   const firmwareMs = number("firmware-ms", values["firmware-ms"], 0, 600_000);
   const diskMiB = number("disk-mib", values["disk-mib"], 64, 65_536);
+  const count = number("guests", values.guests, 0, 200);
+  const { etcd, gluster } = values;
+  const libvirt = values.libvirt || count > 0;
+  const features = { libvirt, etcd, gluster };
   labDir(values.name);
-  if (values.install) installPackages(say);
-  const problem = obstacle();
+  if (values.install) installPackages(say, features);
+  const problem = obstacle(features);
   if (problem !== undefined) throw new LabError(problem);
   const began = performance.now();
-  await up({ name: values.name, hosts, firmwareMs, diskMiB, packages: values.packages, say });
+  const lab = await up({ name: values.name, hosts, firmwareMs, diskMiB, packages: values.packages, ...features, say });
+  await Promise.all(
+    Array.from({ length: count }, (_, i) => createGuest(lab, `hv${(i % hosts) + 1}`, `vm${i + 1}`, { disk: "shared" })),
+  );
   const flag = values.name === "lab" ? "" : ` --name ${values.name}`;
   say(`ready after ${((performance.now() - began) / 1000).toFixed(1)} s; try`);
   for (const example of ["slipway host list", "slipway start --cluster c1", "shell hv1", "powercut hv1", "down"])
@@ -115,6 +134,20 @@ async function bringUp(values: {
 async function status(lab: Lab): Promise<number> {
   for (const { name, state, address, boots, isolated } of await lab.status())
     say(`${name.padEnd(8)} ${state.padEnd(8)} ${address.padEnd(14)} booted ${boots}x${isolated ? "  isolated" : ""}`);
+  return 0;
+}
+
+async function guests(lab: Lab): Promise<number> {
+  const known = new Map<string, [host: string, state: string]>();
+  for (const { name, state } of await lab.status())
+    if (name !== CONTROLLER && state === "up")
+      for (const [guest, how] of await domainsOf(lab, name))
+        if (known.get(guest)?.[1] !== "running") known.set(guest, [name, how]);
+  for (const guest of guestsOf(lab)) if (!known.has(guest.name)) known.set(guest.name, ["-", "nowhere"]);
+  for (const [name, [host, state]] of [...known].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))) {
+    const at = counter({ lab, name });
+    say(`${name.padEnd(8)} ${host.padEnd(8)} ${state.padEnd(10)} ${at === undefined ? "" : `counted to ${at.count}`}`);
+  }
   return 0;
 }
 

@@ -13,6 +13,16 @@ export interface HostStatus {
   readonly isolated: boolean;
 }
 
+/** What hosts are beyond bare Debian systems. All of it runs on `hypervisors`, none of it elsewhere. */
+export interface Features {
+  /** libvirt and QEMU, storage shared by all of them, guests (see guests.ts). */
+  readonly libvirt?: boolean;
+  /** An etcd cluster on the first three. */
+  readonly etcd?: boolean;
+  /** A GlusterFS pool of the first three, with the volumes `rep3` and `arb`. */
+  readonly gluster?: boolean;
+}
+
 export interface LabSettings {
   readonly name: string;
   /** Names of the hosts; the first address is the first one's. */
@@ -22,6 +32,11 @@ export interface LabSettings {
   readonly binds: readonly string[];
   readonly firmwareMs: number;
   readonly diskMiB: number;
+  readonly features?: Features;
+  /** Those of the hosts that get the features. */
+  readonly hypervisors?: readonly string[];
+  /** With libvirt: the directory of the guests' kernel, see guest-kernel.ts. */
+  readonly kernel?: string;
 }
 
 /** What the keeper passes on from the control socket. */

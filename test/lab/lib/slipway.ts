@@ -1,5 +1,10 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Authority } from "../../../packages/shared/src/tls/authority.ts";
+import { etcdIsHealthy, membersOf } from "./etcd.ts";
+import { startGluster } from "./gluster.ts";
+import { guestKernel } from "./guest-kernel.ts";
+import { startHypervisors } from "./hypervisor.ts";
 import { Lab } from "./lab.ts";
 import { checkout, currentPackages, packagesIn } from "./packages.ts";
 import { LabError, messageOf, until } from "./system.ts";
@@ -22,6 +27,12 @@ export interface UpOptions {
   readonly diskMiB?: number;
   /** A directory of built packages. Default: those of the sources, built where they are missing or older. */
   readonly packages?: string | undefined;
+  /** The hosts are hypervisors: libvirt and QEMU, reachable from each other over TLS, and storage that they share. */
+  readonly libvirt?: boolean;
+  /** An etcd cluster on the first three. */
+  readonly etcd?: boolean;
+  /** A GlusterFS pool of the first three, see gluster.ts. */
+  readonly gluster?: boolean;
   readonly say?: (line: string) => void;
 }
 
@@ -34,18 +45,24 @@ export async function up(options: UpOptions): Promise<Lab> {
     ? Object.fromEntries(Array.from({ length: options.hosts }, (_, i) => [`hv${i + 1}`, labels]))
     : { ...options.hosts };
   const packages = options.packages === undefined ? currentPackages(say) : packagesIn(options.packages);
+  const hypervisors = Object.keys(hosts);
+  const { libvirt = false, etcd = false, gluster = false } = options;
+  if (etcd) membersOf("etcd", hypervisors);
+  const servers = gluster ? membersOf("GlusterFS", hypervisors) : [];
   const began = performance.now();
   const lab = await Lab.boot({
     dieWithParent: options.dieWithParent ?? false,
     settings: {
       ...{
         name,
-        hosts: [CONTROLLER, ...Object.keys(hosts)],
+        hosts: [CONTROLLER, ...hypervisors],
         checkout,
         packages,
         binds: [],
         firmwareMs,
         diskMiB,
+        ...{ features: { libvirt, etcd, gluster }, hypervisors },
+        ...(libvirt ? { kernel: guestKernel(say) } : {}),
       },
     },
   });
@@ -53,6 +70,13 @@ export async function up(options: UpOptions): Promise<Lab> {
     const seconds = () => ((performance.now() - began) / 1000).toFixed(1);
     say(`${Object.keys(hosts).length + 1} hosts are up with the packages installed after ${seconds()} s`);
     await startController(lab);
+    const equipped = [
+      libvirt ? startHypervisors(lab, hypervisors, authorityOf(lab)) : undefined,
+      gluster ? startGluster(lab, servers) : undefined,
+      etcd ? etcdIsHealthy(lab, hypervisors) : undefined,
+    ];
+    if ((await Promise.all(equipped)).length > 0 && (libvirt || gluster || etcd))
+      say(`the hosts are equipped after ${seconds()} s`);
     await Promise.all(Object.entries(hosts).map(([host, own]) => join_(lab, host, own)));
     await until("all agents are connected", () => connected(lab, Object.keys(hosts).length));
     say(`controller and ${Object.keys(hosts).length} agents are connected after ${seconds()} s`);
@@ -87,6 +111,12 @@ async function startController(lab: Lab): Promise<void> {
       `slipway-controller operator lab --dir ${STATE} --out /etc/slipway --address ${CONTROLLER}:7443 >/dev/null`,
     ].join(" && "),
   );
+}
+
+/** Slipway's own, as the controller made it. */
+function authorityOf(lab: Lab): Authority {
+  const read = (file: string) => readFileSync(lab.path(CONTROLLER, `${STATE}/${file}`), "utf8");
+  return { ca: read("ca.pem"), caKey: read("ca.key") };
 }
 
 /** As an administrator joins a host: properties, token, start. */

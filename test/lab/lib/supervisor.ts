@@ -1,13 +1,20 @@
 import { mkdirSync } from "node:fs";
+import { makeMember, membersOf } from "./etcd.ts";
+import { BRICKS, knowVolumes, makeServer } from "./gluster.ts";
+import { buildGuest } from "./guest-kernel.ts";
 import { Host } from "./host.ts";
+import { GUESTS, makeHypervisor } from "./hypervisor.ts";
 import { buildImage } from "./image.ts";
 import { LAB_DIR, type LabSettings, type Reply, type Request } from "./protocol.ts";
+import { mountStorage, serveStorage } from "./storage.ts";
 import { LabError, messageOf, run, until } from "./system.ts";
 
 // Runs inside the lab's own namespaces (see keeper.ts), where nothing that it makes is seen by or outlives the machine: processes, mounts,
 // bridge, links. It is the hosts' power supply and their cable.
 
 const BRIDGE = "lab0";
+/** The lab's own side of it. */
+const OWN = "10.77.0.1";
 /** No other network is in the lab's namespace, so that every lab can have the same one. */
 const address = (n: number) => `10.77.0.${10 + n}`;
 
@@ -25,17 +32,51 @@ function build(settings: LabSettings): Map<string, Host> {
   say(`image: ${Math.round(performance.now() - began)} ms`);
   run("ip", ["link", "set", "lo", "up"]);
   run("ip", ["link", "add", BRIDGE, "type", "bridge", "forward_delay", "0"]);
-  run("ip", ["addr", "add", "10.77.0.1/24", "dev", BRIDGE]);
+  run("ip", ["addr", "add", `${OWN}/24`, "dev", BRIDGE]);
   run("ip", ["link", "set", BRIDGE, "up"]);
+  if (settings.features?.libvirt) {
+    mkdirSync(`${LAB_DIR}/guests/counters`, { recursive: true });
+    buildGuest(settings.kernel ?? "", `${LAB_DIR}/guests`);
+    serveStorage(OWN);
+  }
   return new Map(
-    settings.hosts.map((host, i) => [
-      host,
-      new Host({
-        ...{ lab: name, name: host, address: `${address(i)}/24`, bridge: BRIDGE, dir: `${LAB_DIR}/hosts/${host}` },
-        ...{ lower: image.lower, firmwareMs, diskMiB, binds, say },
-      }),
-    ]),
+    settings.hosts.map((host, i) => {
+      const dir = `${LAB_DIR}/hosts/${host}`;
+      const equipment = equip(settings, host, dir);
+      const made = new Host({
+        ...{ lab: name, name: host, address: `${address(i)}/24`, bridge: BRIDGE, dir },
+        ...{ lower: image.lower, firmwareMs, diskMiB, binds, say, writable: equipment.writable },
+      });
+      equipment.install(made);
+      return [host, made];
+    }),
   );
+}
+
+/** What a host has beyond a bare Debian: what of the machine it sees, and what is written onto its disk before it first boots. */
+function equip(settings: LabSettings, host: string, dir: string) {
+  const { libvirt = false, etcd = false, gluster = false } = settings.features ?? {};
+  const hypervisors = settings.hypervisors ?? [];
+  if (!hypervisors.includes(host) || !(libvirt || etcd || gluster)) return { writable: [], install: () => {} };
+  const members = etcd ? membersOf("etcd", hypervisors) : [];
+  const servers = gluster ? membersOf("GlusterFS", hypervisors) : [];
+  const writable = ["/dev/fuse"];
+  if (libvirt) writable.push("/dev/net/tun", `${LAB_DIR}/guests:${GUESTS}`);
+  // Of the host's own disk, but not of the overlay on it: bricks want extended attributes that an overlay keeps for itself.
+  if (servers.includes(host)) writable.push(`${dir}/bricks:${BRICKS}`);
+  const install = ({ root }: Host) => {
+    if (libvirt) {
+      makeHypervisor(root);
+      mountStorage(root, OWN);
+    }
+    if (members.includes(host)) makeMember(root, host, members);
+    if (servers.includes(host)) {
+      mkdirSync(`${dir}/bricks`);
+      makeServer(root);
+    }
+    if (gluster) knowVolumes(root, servers);
+  };
+  return { writable, install };
 }
 
 function pick(hosts: Map<string, Host>, name: string | undefined): Host {

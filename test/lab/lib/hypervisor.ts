@@ -1,0 +1,84 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Authority } from "../../../packages/shared/src/tls/authority.ts";
+import { certifyHypervisor } from "./certificates.ts";
+import type { Lab } from "./lab.ts";
+import { putFile } from "./slipway.ts";
+import { SHARED } from "./storage.ts";
+
+// A host as a hypervisor: libvirtd with its sockets, as on Debian, reachable by the other hypervisors over TLS.
+
+/** What guests need of the lab: kernel, initramfs and the files into which they count. The same directory in all hosts. */
+export const GUESTS = "/var/lib/slipway-lab";
+
+/** Enabled as installation of the packages would have. */
+const units = {
+  "multi-user.target": ["libvirtd.service", "libvirt-guests.service", "remote-fs.target"],
+  "sockets.target": [
+    ...["libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket", "virtlogd.socket", "virtlockd.socket"],
+  ],
+};
+
+/**
+ * Only the certificates of hypervisors open it: those of operators and agents are of the same authority, and whoever may connect to
+ * libvirt is root on the host.
+ */
+const libvirtdConf = `auth_unix_rw = "none"
+tls_allowed_dn_list = [ "*OU=hypervisor*" ]
+`;
+
+/** A container has no control groups to give away, and no device nodes to make. Guests write to their serial port's file by themselves. */
+const qemuConf = `security_driver = "none"
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+cgroup_controllers = [ ]
+namespaces = [ ]
+stdio_handler = "file"
+migrate_tls_x509_verify = 1
+`;
+
+/** Writes the settings onto a host's disk. */
+export function makeHypervisor(root: string): void {
+  const etc = (path: string, text: string) => writeFileSync(join(root, "etc", path), text);
+  etc("libvirt/libvirtd.conf", libvirtdConf);
+  etc("libvirt/qemu.conf", qemuConf);
+  mkdirSync(join(root, GUESTS), { recursive: true });
+  for (const [target, names] of Object.entries(units)) {
+    const wants = join(root, "etc/systemd/system", `${target}.wants`);
+    mkdirSync(wants, { recursive: true });
+    for (const name of names) symlinkSync(`/lib/systemd/system/${name}`, join(wants, name));
+  }
+}
+
+/**
+ * Gives running hypervisors their certificates, opens libvirt's TLS port and defines the storage pool `shared`. Then
+ * `virsh migrate --live --p2p GUEST qemu+tls://OTHER/system` works between them, with `--tls` also for the guest's memory.
+ */
+export async function startHypervisors(lab: Lab, hosts: readonly string[], authority: Authority): Promise<void> {
+  await Promise.all(
+    hosts.map(async (host) => {
+      const { key, certificate } = await certifyHypervisor(authority, host);
+      const files = {
+        "CA/cacert.pem": authority.ca,
+        ...{ "libvirt/servercert.pem": certificate, "libvirt/clientcert.pem": certificate },
+        ...{ "libvirt/private/serverkey.pem": key, "libvirt/private/clientkey.pem": key },
+        ...{ "qemu/ca-cert.pem": authority.ca, "qemu/server-cert.pem": certificate, "qemu/server-key.pem": key },
+        ...{ "qemu/client-cert.pem": certificate, "qemu/client-key.pem": key },
+      };
+      for (const [file, text] of Object.entries(files))
+        putFile(lab, host, `/etc/pki/${file}`, text, text === key ? 0o600 : 0o644);
+      // The socket is handed over at the daemon's start only.
+      await lab.sh(
+        host,
+        [
+          "systemctl stop libvirtd.service 2>/dev/null",
+          "systemctl enable -q --now libvirtd-tls.socket",
+          "systemctl start libvirtd.service",
+          `virsh -q "pool-define-as shared dir --target ${SHARED}; pool-autostart shared; pool-start shared" >/dev/null`,
+        ].join(" && "),
+      );
+    }),
+  );
+}
