@@ -3,6 +3,7 @@ import {
   type Command,
   Coordinator,
   type CoordinatorPorts,
+  defaultPool,
   type KnownHost,
   optionsOf,
   planRun,
@@ -293,6 +294,8 @@ export class SimController {
         },
         cluster: (name) => world.hosts.get(name)?.cluster,
         members: (cluster) => world.members(cluster),
+        inventories: () => [],
+        pool: () => defaultPool,
       },
       trouble: (text) => {
         if (self()?.alive) world.note("warn", "controller", text);

@@ -17,9 +17,32 @@ export type {
   Roster,
   Store,
 } from "./coordinator/ports.ts";
+export {
+  type ActionName,
+  type ActionRecord,
+  type ActionRef,
+  type ActionResult,
+  type ActionVerb,
+  actionName,
+  actionOf,
+  type InstanceNeeds,
+  isActionName,
+  type Look,
+  type Settlement,
+} from "./domain/action.ts";
 export type { PlannedHost, Recorded, RunEvent, RunSpec, StepRef, StepResult } from "./domain/events.ts";
 export type { AgentTask, Effect, EffectRef, FleetView, HostFact, Wait } from "./domain/fleet.ts";
-export { type HostRun, hostOf, type LedgerRecord, type Run, type StepRecord, stepInHand } from "./domain/run.ts";
+export { type HostInventory, INVENTORY_FRESH_MS } from "./domain/inventory.ts";
+export { defaultPool, type PoolConfig } from "./domain/pool.ts";
+export {
+  type HostRun,
+  hostOf,
+  type LedgerRecord,
+  type Run,
+  recordOf,
+  type StepRecord,
+  stepInHand,
+} from "./domain/run.ts";
 export {
   defaultOptions,
   isStepName,

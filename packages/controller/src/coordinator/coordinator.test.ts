@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { StepResult } from "../domain/events.ts";
 import type { EffectRef } from "../domain/fleet.ts";
+import { defaultPool } from "../domain/pool.ts";
 import type { RunOptions } from "../domain/words.ts";
 import { reportOf } from "../engine/report.ts";
 import { optionsOf, planRun, scopeOf } from "../planner/plan.ts";
@@ -56,6 +57,8 @@ function world(hosts: string[], answer: (ref: EffectRef) => StepResult | undefin
           : undefined,
       cluster: () => "c1",
       members: () => hosts,
+      inventories: () => [],
+      pool: () => defaultPool,
     },
     trouble: (text) => lines.push(text),
   });

@@ -1,15 +1,15 @@
 import { SlipwayError } from "@slipway/shared";
-import type { Recorded, RunEvent, RunSpec, StepResult } from "../domain/events.ts";
+import type { ActionRecord, ActionRef, ActionResult } from "../domain/action.ts";
+import type { Recorded, RunEvent, RunSpec, StepRef, StepResult } from "../domain/events.ts";
 import type { Effect, EffectRef, FleetView, Wait } from "../domain/fleet.ts";
-import { hostOf, type Run } from "../domain/run.ts";
-import type { StepName } from "../domain/words.ts";
+import { hostOf, type Run, recordOf, type StepRecord } from "../domain/run.ts";
 import { type Command, commandEvents, refuseOverlap } from "../engine/commands.ts";
 import { decide } from "../engine/decide.ts";
 import { describe, type Line } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
-import { Cordons } from "./cordons.ts";
 import { EffectDesk } from "./effects.ts";
 import { fleetView } from "./fleet-view.ts";
+import { OpenLedger } from "./open-ledger.ts";
 import type { AgentLink, Clock, Gate, LogEntry, Platform, Roster, Store } from "./ports.ts";
 
 export interface CoordinatorPorts {
@@ -42,7 +42,8 @@ export class Coordinator {
   readonly #runs = new Map<string, Run>();
   readonly #waits = new Map<string, readonly Wait[]>();
   readonly #dirty = new Set<string>();
-  readonly #cordons = new Cordons();
+  /** Runs that are over are not among `#runs`. */
+  readonly #ledger = new OpenLedger((run) => (this.#runs.get(run)?.state ?? "ended") === "ended");
   readonly #desk: EffectDesk;
   readonly #decide: typeof decide;
   readonly #listeners = new Set<(update: RunUpdate) => void>();
@@ -76,7 +77,11 @@ export class Coordinator {
       this.#runs.set(id, replay(this.#ports.store.log(id)));
       this.#touch(id);
     }
-    for (const entry of this.#ports.store.openEntries()) this.#cordons.open(entry);
+    const open = Map.groupBy(this.#ports.store.openEntries(), (e) => e.run);
+    for (const [id, entries] of open) {
+      const run = this.run(id);
+      if (run) this.#ledger.follow(run, new Set(entries.map((e) => e.id)));
+    }
   }
 
   /** Runs that are not over. */
@@ -133,19 +138,18 @@ export class Coordinator {
     return this.run(id) ?? run;
   }
 
-  /** Settles the open ledger entries of a host for an operator who uncordons it. Errors: `refused` while a run has it in hand. */
+  /** Closes what stands in the ledger as a cordon of a host, for an operator who uncordons it. Errors: `refused` while a run has it in hand. */
   settle(host: string, note: string): void {
     this.#flushFirst();
-    for (const entry of this.#cordons.of(host)) {
-      const run = this.run(entry.run);
+    const cordons = this.#ledger.of(host).filter((e) => e.entry.kind === "cordon");
+    for (const { run: id } of cordons) {
+      const run = this.run(id);
       if (run && run.state !== "ended" && hostOf(run, host)?.outcome === undefined)
-        throw new SlipwayError("refused", `${host} is in the hands of run ${entry.run}`, {
-          fix: `abort it first: slipway run abort ${entry.run}`,
+        throw new SlipwayError("refused", `${host} is in the hands of run ${id}`, {
+          fix: `abort it first: slipway run abort ${id}`,
         });
     }
-    for (const entry of this.#cordons.of(host)) {
-      this.#commitNow(entry.run, [{ type: "ledger-closed", id: entry.id, host, note }]);
-    }
+    for (const { run, entry } of cordons) this.#commitNow(run, [{ type: "ledger-closed", id: entry.id, host, note }]);
   }
 
   /** The agent of a host has a new session: what it may have missed is sent again. */
@@ -163,11 +167,15 @@ export class Coordinator {
     for (const id of this.#runs.keys()) this.#touch(id);
   }
 
-  /** The agent has the step in its journal. */
+  /** The agent has the step, or what is done to an instance, in its journal. */
   stepAccepted(ref: EffectRef, durable: () => void = () => {}): void {
-    const step = this.#stepOf(ref);
-    if (step && step.acceptedT === undefined && step.result === undefined)
-      this.#append(ref.run, [{ type: "step-accepted", ...bare(ref) }]);
+    const record = this.#recordOf(ref);
+    if (record && record.acceptedT === undefined && record.result === undefined)
+      this.#append(ref.run, [
+        "verb" in record
+          ? { type: "action-accepted", ...bareAction(record) }
+          : { type: "step-accepted", ...bareStep(record) },
+      ]);
     this.#whenDurable.push(durable);
     this.#ports.work?.();
   }
@@ -181,7 +189,7 @@ export class Coordinator {
 
   /** The agent does not know a step that it once accepted: its journal is not the one of then. */
   stepNotKnown(ref: EffectRef): void {
-    if (this.#stepOf(ref)?.acceptedT === undefined) return;
+    if (this.#recordOf(ref)?.acceptedT === undefined) return;
     const now = this.#ports.clock.wallMs();
     this.#stepEnded(ref, {
       ...controllerResult(
@@ -279,7 +287,12 @@ export class Coordinator {
     this.#pending = [];
     this.#updates = [];
     this.#whenDurable = [];
-    for (const { run, recorded } of updates) this.#cordons.apply(run.spec.run, recorded.event);
+    for (const {
+      run,
+      recorded: { event },
+    } of updates)
+      if (event.type === "ledger-opened" || event.type === "ledger-closed")
+        this.#ledger.follow(run, new Set([event.id]));
     // A host that came back may be what another one waited for.
     if (updates.some((u) => u.recorded.event.type === "ledger-closed")) this.worldChanged();
     for (const [id, run] of this.#runs) {
@@ -342,53 +355,58 @@ export class Coordinator {
 
   /** A host that has been through a whole maintenance is in service again, whatever an earlier run had left behind. */
   #settleEarlier(host: string, id: string): void {
-    for (const entry of this.#cordons.of(host)) {
-      if (entry.run === id) continue;
-      const run = this.run(entry.run);
+    for (const { run: other, entry } of this.#ledger.of(host)) {
+      if (other === id || entry.kind !== "cordon") continue;
+      const run = this.run(other);
       if (run?.state !== "ended") continue;
-      this.#runs.set(entry.run, run);
-      this.#append(entry.run, [
+      this.#runs.set(other, run);
+      this.#append(other, [
         { type: "ledger-closed", id: entry.id, host, note: `settled by run ${id}, which updated the host` },
       ]);
     }
   }
 
   #stepEnded(ref: EffectRef, result: StepResult): void {
-    const step = this.#stepOf(ref);
-    if (step && step.result === undefined) this.#append(ref.run, [{ type: "step-ended", ...bare(ref), result }]);
-    else if (step) this.#touch(ref.run);
+    const record = this.#recordOf(ref);
+    if (!record) return;
+    if (record.result !== undefined) this.#touch(ref.run);
+    else if ("verb" in record)
+      this.#append(ref.run, [{ type: "action-ended", ...bareAction(record), result: actionResult(result) }]);
+    else this.#append(ref.run, [{ type: "step-ended", ...bareStep(record), result }]);
   }
 
   #gateAnswered(ref: EffectRef, answer: Parameters<Parameters<Gate["ask"]>[1]>[0]): void {
-    const step = this.#stepOf(ref);
-    if (!step || step.result !== undefined || step.abandoned) return;
+    const step = this.#recordOf(ref);
+    if (!step || "verb" in step || step.result !== undefined || step.abandoned) return;
     const told = this.#runs.get(ref.run);
     const old = told && hostOf(told, ref.host)?.gateReasons;
     const ok = answer.verdict === "ok" || answer.verdict === "tight";
     if (JSON.stringify(old) !== JSON.stringify(answer.reasons) || answer.verdict === "tight")
       this.#append(ref.run, [
-        { type: "gate-answered", ...bare(ref), verdict: answer.verdict, reasons: answer.reasons },
+        { type: "gate-answered", ...bareStep(step), verdict: answer.verdict, reasons: answer.reasons },
       ]);
     const now = this.#ports.clock.wallMs();
     if (ok) this.#stepEnded(ref, controllerResult(true, "", now, now));
     else this.#touch(ref.run);
   }
 
-  #stepOf(ref: EffectRef) {
+  #recordOf(ref: EffectRef): StepRecord | ActionRecord | undefined {
     // A late report may be about a run that is over: its verdict is still recorded.
     const run = this.#runs.get(ref.run) ?? this.run(ref.run);
-    if (!run) return undefined;
-    const step = hostOf(run, ref.host)?.steps.find((s) => s.step === ref.step && s.attempt === ref.attempt);
-    if (step && step.result === undefined) this.#runs.set(ref.run, run);
-    return step;
+    const record = run && recordOf(run, ref);
+    if (run && record && record.result === undefined) this.#runs.set(ref.run, run);
+    return record;
   }
 
   #touchHost(host: string): void {
-    for (const run of this.active()) if (hostOf(run, host)) this.#touch(run.spec.run);
+    const cluster = this.#ports.roster.cluster(host);
+    // Also as a target of instances.
+    for (const run of this.active())
+      if (run.spec.hosts.some((h) => h.name === host || h.cluster === cluster)) this.#touch(run.spec.run);
   }
 
   #fleetView(): FleetView {
-    return fleetView(this.#ports.roster, this.#cordons, this.#startedT);
+    return fleetView(this.#ports.roster, this.#ledger, this.#startedT);
   }
 }
 
@@ -397,8 +415,17 @@ function isBack(run: Run, host: string): boolean {
   return hostOf(run, host)?.steps.some((s) => s.step === "uncordon" && s.result?.verdict === "ok") === true;
 }
 
-function bare(ref: EffectRef): { host: string; step: StepName; attempt: number } {
-  return { host: ref.host, step: ref.step, attempt: ref.attempt };
+function bareStep({ host, step, attempt }: StepRef): StepRef {
+  return { host, step, attempt };
+}
+
+function bareAction({ host, on, verb, subject, attempt }: ActionRef): ActionRef {
+  return { host, on, verb, subject, attempt };
+}
+
+function actionResult(r: StepResult): ActionResult {
+  const { verdict, reason, startedAtMs, endedAtMs, durationMs, output, instance } = r;
+  return { verdict, reason, startedAtMs, endedAtMs, durationMs, output, ...(instance ? { instance } : {}) };
 }
 
 function controllerResult(ok: boolean, reason: string, startedAtMs: number, endedAtMs: number): StepResult {

@@ -1,13 +1,13 @@
 import type { FleetView, HostFact } from "../domain/fleet.ts";
-import type { Cordons } from "./cordons.ts";
+import type { OpenLedger } from "./open-ledger.ts";
 import type { Roster } from "./ports.ts";
 
-/** The fleet as the engine sees it: who is connected, and who is cordoned by whom. */
-export function fleetView(roster: Roster, cordons: Cordons, startedT: number): FleetView {
+/** The fleet as the engine sees it: who is connected, who is cordoned by whom, what is where. */
+export function fleetView(roster: Roster, ledger: OpenLedger, startedT: number): FleetView {
   const fact = (name: string): HostFact | undefined => {
     const host = roster.host(name);
     if (!host) return undefined;
-    const cordonedBy = [...new Set(cordons.of(name).map((e) => e.run))];
+    const cordonedBy = ledger.cordoners(name);
     if (host.cordonedByOperator) cordonedBy.push("operator");
     return { name, connected: host.connected, sinceT: host.sinceT, lastSeen: host.lastSeen, cordonedBy };
   };
@@ -20,5 +20,8 @@ export function fleetView(roster: Roster, cordons: Cordons, startedT: number): F
         .map(fact)
         .filter((f) => f !== undefined)
         .filter((f) => f.cordonedBy.length > 0),
+    inventoriesOf: (cluster) => roster.inventories(cluster),
+    pool: roster.pool(),
+    ledgerOf: (host) => ledger.of(host),
   };
 }

@@ -1,5 +1,7 @@
 import type { Recorded } from "../domain/events.ts";
 import type { AgentTask, EffectRef } from "../domain/fleet.ts";
+import type { HostInventory } from "../domain/inventory.ts";
+import type { PoolConfig } from "../domain/pool.ts";
 import type { GateVerdict, Reason } from "../domain/words.ts";
 
 /** A recorded event and the run that it belongs to. */
@@ -83,4 +85,11 @@ export interface Roster {
   cluster(name: string): string | undefined;
   /** Names of all hosts that carry this cluster. */
   members(cluster: string): readonly string[];
+  /**
+   * What is on the hosts that carry this cluster, as their agents told last; hosts that never told are missing. The same object
+   * for as long as nothing about it has changed but `readT`.
+   */
+  inventories(cluster: string): readonly HostInventory[];
+  /** The pool file as it stands. */
+  pool(): PoolConfig;
 }

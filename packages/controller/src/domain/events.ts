@@ -1,4 +1,5 @@
 import type { Verdict } from "@slipway/shared";
+import type { ActionRef, ActionResult, ActionSpec, Look, Settlement } from "./action.ts";
 import type { GateVerdict, Outcome, Reason, RunOptions, RunOutcome, RunState, Scope, StepName } from "./words.ts";
 
 /** A host of a run, in the order in which its turn comes. Waves are numbered from 1 across all clusters. */
@@ -47,7 +48,12 @@ export interface StepResult {
   readonly rebootWanted?: string;
   /** The host went down in order after the stage had asked for it: the reboot has happened and need not be made. */
   readonly rebootedAsAsked?: boolean;
+  /** Only from what is done to an instance: what the platform says of it at the end. */
+  readonly instance?: Look;
 }
+
+/** What kind of change an entry of the ledger is about: a host that takes no instances, an instance that was stopped. */
+export type LedgerKind = "cordon" | "instance";
 
 /**
  * What can happen to a run. The log of these is the run: state is nothing but their fold.
@@ -75,8 +81,22 @@ export type RunEvent =
       readonly host: string;
       readonly change: string;
       readonly undo: string;
+      /** Absent in logs from a time when every entry was a cordon. */
+      readonly kind?: LedgerKind;
+      /** Of an instance: its uuid and name. */
+      readonly subject?: string;
+      readonly name?: string;
     }
   | { readonly type: "ledger-closed"; readonly id: string; readonly host: string; readonly note: string }
+  | ({ readonly type: "action-started"; readonly spec: ActionSpec } & ActionRef)
+  | ({ readonly type: "action-accepted" } & ActionRef)
+  | ({ readonly type: "action-ended"; readonly result: ActionResult } & ActionRef)
+  /** The controller gives up waiting; where its instance is has to be found out. A result that still comes is recorded. */
+  | ({ readonly type: "action-abandoned"; readonly code: string; readonly reason: string } & ActionRef)
+  /** What was wanted with an instance is over, one way or the other: it is known where it is and that it runs there or not. */
+  | ({ readonly type: "instance-settled" } & Settlement)
+  /** Worth telling, and no failure: an instance that could not return, one that shut itself down. */
+  | { readonly type: "host-noted"; readonly host: string; readonly note: Reason }
   | { readonly type: "host-checked"; readonly host: string }
   | {
       readonly type: "host-ended";

@@ -1,5 +1,8 @@
+import type { InstanceVerb, MoveOptions } from "@slipway/shared";
+import type { ActionName, InstanceNeeds } from "./action.ts";
 import type { HostInventory } from "./inventory.ts";
 import type { PoolConfig } from "./pool.ts";
+import type { LedgerRecord } from "./run.ts";
 import type { Reason, StepName } from "./words.ts";
 
 /** What the engine may know of a host outside the run's own log. Level, not edge: it is looked at anew every time. */
@@ -24,6 +27,15 @@ export interface FleetView {
   /** Every host of a cluster with what is on it; hosts that never told are missing. */
   inventoriesOf(cluster: string): readonly HostInventory[];
   readonly pool: PoolConfig;
+  /** What stands in the ledger for a host, whichever run made it, and whether that run is over. */
+  ledgerOf(host: string): readonly StandingEntry[];
+}
+
+/** An entry of the ledger that is still open. */
+export interface StandingEntry {
+  readonly run: string;
+  readonly runEnded: boolean;
+  readonly entry: LedgerRecord;
 }
 
 /** What an agent is asked to do; the controller's half of the wire's StartStep. */
@@ -36,7 +48,20 @@ export type AgentTask =
       readonly graceMs: number;
     }
   | { readonly kind: "inspect" }
-  | { readonly kind: "reboot"; readonly timeoutMs: number };
+  | { readonly kind: "reboot"; readonly timeoutMs: number }
+  | {
+      readonly kind: "instance";
+      readonly verb: InstanceVerb;
+      readonly uuid: string;
+      readonly name: string;
+      readonly generation: number;
+      readonly timeoutMs: number;
+      /** Of move. */
+      readonly move?: MoveOptions;
+      /** Of admit: where it comes from, and what it needs. */
+      readonly from?: string;
+      readonly instance?: InstanceNeeds;
+    };
 
 /** Something the shell has to do. Every effect may be asked for again and again; `ref` makes it the same one. */
 export type Effect =
@@ -52,10 +77,11 @@ export type Effect =
     }
   | { readonly do: "cordon" | "drain" | "restore" | "uncordon"; readonly ref: EffectRef };
 
+/** Which step of which run: the key by which agents know it. `host` is the host whose agent does it. */
 export interface EffectRef {
   readonly run: string;
   readonly host: string;
-  readonly step: StepName;
+  readonly step: StepName | ActionName;
   readonly attempt: number;
 }
 

@@ -1,4 +1,6 @@
-import type { RunSpec, StepRef, StepResult } from "./events.ts";
+import { type ActionRecord, actionName, type Settlement } from "./action.ts";
+import type { LedgerKind, RunSpec, StepRef, StepResult } from "./events.ts";
+import type { EffectRef } from "./fleet.ts";
 import type { Outcome, Reason, RunOutcome, RunState, StepName } from "./words.ts";
 
 /** One execution of a step, from the log. */
@@ -39,6 +41,12 @@ export interface HostRun {
   readonly beganAt?: number;
   /** Last answer of the gate. */
   readonly gateReasons: readonly Reason[];
+  /** What agents did, or do, for the turn of this host besides its stages; in order of start. */
+  readonly actions: readonly ActionRecord[];
+  /** What became of instances in its turn, in order. */
+  readonly settled: readonly (Settlement & { readonly at: number; readonly t: number })[];
+  /** Worth telling, and no failure. */
+  readonly notes: readonly Reason[];
 }
 
 /** State of a run: the fold of its events. */
@@ -67,6 +75,10 @@ export interface LedgerRecord {
   readonly openedAt: number;
   readonly closedAt?: number;
   readonly note: string;
+  readonly kind: LedgerKind;
+  /** Of an instance: its uuid and name; else empty. */
+  readonly subject: string;
+  readonly name: string;
 }
 
 /** The step that a host has in hand: started, neither ended nor given up. */
@@ -77,4 +89,22 @@ export function stepInHand(host: HostRun): StepRecord | undefined {
 
 export function hostOf(run: Run, name: string): HostRun | undefined {
   return run.hosts.find((h) => h.name === name);
+}
+
+/** The record of a step or an action by the key under which its agent knows it; undefined when the run never asked for it. */
+export function recordOf(run: Run, ref: Omit<EffectRef, "run" | "step"> & { readonly step: string }) {
+  const step = hostOf(run, ref.host)?.steps.find((s) => s.step === ref.step && s.attempt === ref.attempt);
+  if (step) return step;
+  for (const host of run.hosts) {
+    const action = host.actions.find((a) => isThis(a, ref));
+    if (action) return action;
+  }
+  return undefined;
+}
+
+function isThis(
+  a: ActionRecord,
+  ref: { readonly host: string; readonly step: string; readonly attempt: number },
+): boolean {
+  return a.on === ref.host && a.attempt === ref.attempt && actionName(a) === ref.step;
 }

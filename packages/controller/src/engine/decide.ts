@@ -164,7 +164,7 @@ class Draft {
 
   /** What a step in hand needs. */
   #watch(host: HostRun, s: StepRecord): void {
-    const ref: EffectRef = { run: this.#run.spec.run, host: s.host, step: s.step, attempt: s.attempt };
+    const ref: EffectRef & StepRef = { run: this.#run.spec.run, host: s.host, step: s.step, attempt: s.attempt };
     if (s.step === "gate") this.#watchGate(host, ref);
     else if (s.step === "cordon" || s.step === "drain" || s.step === "restore" || s.step === "uncordon") {
       const limit = s.startedT + this.#run.spec.options.maintenanceWaitMs;
@@ -174,7 +174,7 @@ class Draft {
     } else this.#watchAgent(host, s, ref);
   }
 
-  #watchGate(host: HostRun, ref: EffectRef): void {
+  #watchGate(host: HostRun, ref: EffectRef & StepRef): void {
     const { options } = this.#run.spec;
     if (this.#run.abort || host.directed || this.#run.state === "stopping") {
       this.#abandon(ref, WITHDRAWN, "the question was withdrawn");

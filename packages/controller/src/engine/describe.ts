@@ -1,7 +1,9 @@
 import { durationText } from "@slipway/shared";
+import type { Settlement } from "../domain/action.ts";
 import type { Recorded } from "../domain/events.ts";
 import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
-import { steps } from "../domain/words.ts";
+import { type Reason, steps } from "../domain/words.ts";
+import { describeAction } from "./describe-action.ts";
 
 /** One line of a run's log: what operators read, grep, and what the golden files compare. */
 export interface Line {
@@ -40,7 +42,7 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
     case "run-resumed":
       return [{ subject: run, text: `resumed by ${event.who}` }];
     case "run-held":
-      return [{ subject: run, text: `holds: ${event.reason.text}${event.reason.fix ? `; ${event.reason.fix}` : ""}` }];
+      return [{ subject: run, text: `holds: ${withFix(event.reason)}` }];
     case "run-released":
       return [{ subject: run, text: `goes on (${event.reason})` }];
     case "run-abort":
@@ -50,7 +52,15 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
     case "host-command":
       return [{ subject: `host ${event.host}`, text: `${event.action} asked by ${event.who}${tail(event.reason)}` }];
     case "ledger-opened":
-      return [{ subject: `ledger ${event.id}`, text: `open: ${event.change} ${event.host}, undone by ${event.undo}` }];
+      return [
+        {
+          subject: `ledger ${event.id}`,
+          text:
+            event.kind === "instance"
+              ? `open: ${event.change} ${event.name} on ${event.host}, undone by ${event.undo}`
+              : `open: ${event.change} ${event.host}, undone by ${event.undo}`,
+        },
+      ];
     case "ledger-closed":
       return [{ subject: `ledger ${event.id}`, text: `closed (${event.note})` }];
     case "gate-answered": {
@@ -58,7 +68,16 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       return [{ subject: `host ${event.host}`, text: `gate: ${event.verdict}${reasons ? ` (${reasons})` : ""}` }];
     }
     case "step-accepted":
+    case "action-accepted":
       return [];
+    case "action-started":
+    case "action-ended":
+    case "action-abandoned":
+      return describeAction(before, event);
+    case "instance-settled":
+      return [{ subject: `instance ${event.name}`, text: settled(event) }];
+    case "host-noted":
+      return [{ subject: `host ${event.host}`, text: withFix(event.note) }];
     case "step-abandoned":
       return [{ subject: `host ${event.host}`, text: `${event.step} given up (${event.reason})` }];
     case "step-ended": {
@@ -122,6 +141,28 @@ function lastState(host: HostRun, state: string): string {
   return idle && last && host.steps.length > host.from ? steps[last.step].state : state;
 }
 
+function settled({ from, to, outcome, reason, durationMs }: Settlement): string {
+  const took = durationMs > 0 ? ` in ${durationText(durationMs)}` : "";
+  const why = reason ? `: ${reason}` : "";
+  switch (outcome) {
+    case "moved":
+      return `${from} => ${to} (moved${took})`;
+    case "stayed":
+      return `stays on ${from}, not moved to ${to} (${reason})`;
+    case "failed":
+      return `${from}: not done${why}`;
+    case "ended":
+      return `${from}: stopped by itself${why}`;
+    case "resumed":
+      return `${from}: runs on after its pause`;
+    case "stopped":
+    case "saved":
+    case "started":
+      return `${from}: ${outcome}${took}${why}`;
+  }
+}
+
+const withFix = (r: Reason) => (r.fix ? `${r.text}; ${r.fix}` : r.text);
 const plural = (word: string, n: number) => (n === 1 ? word : `${word}s`);
 const tail = (reason: string) => (reason ? `: ${reason}` : "");
 const short = (bootId: string) => bootId.slice(0, 8) || "unknown";

@@ -1,3 +1,4 @@
+import type { ActionRecord, ActionRef } from "../domain/action.ts";
 import type { Recorded, StepRef } from "../domain/events.ts";
 import type { HostRun, Run, StepRecord } from "../domain/run.ts";
 
@@ -22,6 +23,9 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         code: "",
         reason: "",
         gateReasons: [],
+        actions: [],
+        settled: [],
+        notes: [],
       })),
       ledger: [],
       startedAt: at,
@@ -87,15 +91,38 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         return onStep(current, e, (s) => ({ ...s, abandoned: { code: e.code, reason: e.reason } }));
       case "gate-answered":
         return onHost(current, e.host, (h) => ({ ...h, gateReasons: e.reasons }));
+      case "action-started": {
+        const { type: _, ...action } = e;
+        return onHost(current, e.host, (h) => ({
+          ...h,
+          actions: [...h.actions, { ...action, startedT: t, startedAt: at, settled: false }],
+        }));
+      }
+      case "action-accepted":
+        return onAction(current, e, (a) => (a.acceptedT === undefined ? { ...a, acceptedT: t } : a));
+      case "action-ended":
+        return onAction(current, e, (a) => (a.result === undefined ? { ...a, endedT: t, result: e.result } : a));
+      case "action-abandoned":
+        return onAction(current, e, (a) => ({ ...a, endedT: t, abandoned: { code: e.code, reason: e.reason } }));
+      case "instance-settled": {
+        const { type: _, ...settlement } = e;
+        return onHost(current, e.host, (h) => ({
+          ...h,
+          actions: h.actions.map((a) => (a.subject === e.uuid && !a.settled ? { ...a, settled: true } : a)),
+          settled: [...h.settled, { ...settlement, at, t }],
+        }));
+      }
+      case "host-noted":
+        return onHost(current, e.host, (h) => ({ ...h, notes: [...h.notes, e.note] }));
       case "ledger-opened": {
-        const entry = { id: e.id, host: e.host, change: e.change, undo: e.undo, openedAt: at, note: "" };
-        return onHost({ ...current, ledger: [...current.ledger, entry] }, e.host, (h) => ({ ...h, cordoned: true }));
+        const { id, host, change, undo, kind = "cordon", subject = "", name = "" } = e;
+        const entry = { id, host, change, undo, kind, subject, name, openedAt: at, note: "" };
+        return cordoned({ ...current, ledger: [...current.ledger, entry] }, host);
       }
       case "ledger-closed":
-        return onHost(
+        return cordoned(
           { ...current, ledger: current.ledger.map((l) => (l.id === e.id ? { ...l, closedAt: at, note: e.note } : l)) },
           e.host,
-          (h) => ({ ...h, cordoned: false }),
         );
       case "host-checked":
         return onHost(current, e.host, (h) => ({ ...h, checked: true, from: h.steps.length }));
@@ -119,6 +146,18 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
 
 function onHost(run: Run, name: string, change: (host: HostRun) => HostRun): Run {
   return { ...run, hosts: run.hosts.map((h) => (h.name === name ? change(h) : h)) };
+}
+
+/** A host is cordoned by its run exactly while an entry of that kind is open. */
+function cordoned(run: Run, host: string): Run {
+  const stands = run.ledger.some((l) => l.host === host && l.kind === "cordon" && l.closedAt === undefined);
+  return onHost(run, host, (h) => ({ ...h, cordoned: stands }));
+}
+
+function onAction(run: Run, ref: ActionRef, change: (action: ActionRecord) => ActionRecord): Run {
+  const isIt = (a: ActionRecord) =>
+    a.attempt === ref.attempt && a.subject === ref.subject && a.verb === ref.verb && a.on === ref.on;
+  return onHost(run, ref.host, (h) => ({ ...h, actions: h.actions.map((a) => (isIt(a) ? change(a) : a)) }));
 }
 
 function onStep(run: Run, ref: StepRef, change: (step: StepRecord) => StepRecord): Run {

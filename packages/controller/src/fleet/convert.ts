@@ -165,5 +165,12 @@ function specTo(task: AgentTask): Spec {
       return { case: "inspect", value: {} };
     case "reboot":
       return { case: "reboot", value: { timeoutMs: BigInt(task.timeoutMs) } };
+    case "instance": {
+      const { kind: _, timeoutMs, ...rest } = task;
+      // Read-only here, the same shape there.
+      type Value = Extract<Spec, { case: "instance" }>["value"];
+      const value = { ...rest, timeoutMs: BigInt(timeoutMs) } as unknown as Value;
+      return { case: "instance", value };
+    }
   }
 }

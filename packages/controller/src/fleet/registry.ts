@@ -1,5 +1,7 @@
 import { naturalCompare, nearest, SlipwayError } from "@slipway/shared";
 import type { Clock, Roster } from "../coordinator/ports.ts";
+import type { HostInventory } from "../domain/inventory.ts";
+import { defaultPool, type PoolConfig } from "../domain/pool.ts";
 import { clusterOf, type KnownHost } from "../planner/plan.ts";
 import type { HostFacts, HostRecord, Inventory, OperatorCordon } from "../store/hosts.ts";
 
@@ -67,6 +69,14 @@ export class Registry implements Roster {
 
   members(cluster: string): readonly string[] {
     return this.#clusters.get(cluster) ?? [];
+  }
+
+  inventories(_cluster: string): readonly HostInventory[] {
+    return [];
+  }
+
+  pool(): PoolConfig {
+    return defaultPool;
   }
 
   entry(name: string): FleetEntry | undefined {

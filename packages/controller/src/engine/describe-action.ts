@@ -1,0 +1,50 @@
+import { verdicts } from "@slipway/shared";
+import { type ActionRef, actionName } from "../domain/action.ts";
+import type { RunEvent } from "../domain/events.ts";
+import { hostOf, type Run } from "../domain/run.ts";
+import type { Line } from "./describe.ts";
+
+type ActionEvent = Extract<RunEvent, { type: "action-started" | "action-ended" | "action-abandoned" }>;
+
+/** A migration and a stop tell that they begin; the rest shows by its failure, and by what it settles. */
+export function describeAction(before: Run | undefined, event: ActionEvent): Line[] {
+  const spec = event.type === "action-started" ? event.spec : specOf(before, event);
+  if (spec === undefined) return [];
+  const line = (text: string): Line[] => [{ subject: `instance ${spec.name}`, text }];
+  switch (event.type) {
+    case "action-started":
+      switch (event.verb) {
+        case "move":
+          return line(`${event.on} -> ${spec.to} (${purposeText[spec.purpose]})`);
+        case "stop":
+        case "save":
+          return line(`${event.on}: is ${event.verb === "stop" ? "shut down" : "saved"} (by ${spec.by ?? "policy"})`);
+        case "start":
+        case "resume":
+          return line(`${event.on}: is ${event.verb === "start" ? "started" : "resumed"}`);
+        case "discard":
+          return line(`${event.on}: what is left of it there is removed`);
+        default:
+          return [];
+      }
+    case "action-abandoned":
+      return line(`${event.verb} on ${event.on} given up (${event.reason})`);
+    case "action-ended": {
+      const { verdict, reason } = event.result;
+      return verdict === "ok" ? [] : line(`${event.verb} on ${event.on} ended: ${reason || verdicts[verdict]}`);
+    }
+  }
+}
+
+const purposeText = {
+  drain: "to empty the host",
+  restore: "to restore the host",
+  return: "back to the host",
+  move: "as asked",
+} as const;
+
+function specOf(run: Run | undefined, ref: ActionRef) {
+  const host = run && hostOf(run, ref.host);
+  return host?.actions.find((a) => a.on === ref.on && a.attempt === ref.attempt && actionName(a) === actionName(ref))
+    ?.spec;
+}
