@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Journal } from "../steps/ports.ts";
 import type { StepResult, StepRow } from "../steps/types.ts";
 import { noRequests } from "../steps/verdict.ts";
+import { instance } from "../testing/jobs.ts";
 import { MemoryJournal } from "./memory.ts";
 import { migrations } from "./migrations.ts";
 import { openSqliteJournal } from "./sqlite.ts";
@@ -159,6 +160,73 @@ describe.each<[string, () => Journal]>([
     expect(() => journal.batch(() => journal.batch(() => {}))).toThrow("do not nest");
   });
 
+  it("keeps the cordon mark, one at a time", () => {
+    const journal = make();
+    expect(journal.cordon()).toBeUndefined();
+    journal.setCordon({ holder: "r1", reason: "a" });
+    journal.setCordon({ holder: "r1,operator", reason: "b" });
+    expect(journal.cordon()).toEqual({ holder: "r1,operator", reason: "b" });
+    journal.setCordon(undefined);
+    expect(journal.cordon()).toBeUndefined();
+  });
+
+  it("only ever raises a generation", () => {
+    const journal = make();
+    expect(journal.generation("u1")).toBe(0);
+    for (const generation of [3, 2, 3]) journal.raiseGeneration("u1", generation);
+    expect([journal.generation("u1"), journal.generation("u2")]).toEqual([3, 0]);
+    journal.raiseGeneration("u1", 4);
+    expect(journal.generation("u1")).toBe(4);
+  });
+
+  it("takes mark and generations back with the batch that they were in", () => {
+    const journal = make();
+    journal.setCordon({ holder: "r1", reason: "" });
+    journal.raiseGeneration("u1", 1);
+    const attempt = () =>
+      journal.batch(() => {
+        journal.setCordon(undefined);
+        journal.raiseGeneration("u1", 2);
+        journal.raiseGeneration("u2", 2);
+        throw new Error("stop");
+      });
+    expect(attempt).toThrow("stop");
+    expect(journal.cordon()).toEqual({ holder: "r1", reason: "" });
+    expect([journal.generation("u1"), journal.generation("u2")]).toEqual([1, 0]);
+  });
+
+  it("keeps the 64-bit numbers of instances", () => {
+    const journal = make();
+    const uuid = "11111111-1111-4111-8111-111111111111";
+    const admit: StepRow = {
+      ...row(1),
+      key: key(1, `admit:${uuid}`),
+      spec: {
+        kind: "instance",
+        verb: "admit",
+        uuid,
+        name: "vm",
+        generation: 1,
+        timeoutMs: 1,
+        from: "hv2",
+        instance: instance(uuid, { startedAtMs: 2n ** 60n, metadata: { bytes: "7", startedAtMs: "x" } }),
+      },
+    };
+    const look = {
+      problem: "",
+      present: true,
+      state: "running",
+      job: "",
+      generation: 1,
+      bytes: 2n ** 61n,
+      downtimeMs: 3,
+    };
+    const ended: StepResult = { ...result(), instance: look };
+    journal.accept(admit);
+    journal.end(admit.key, ended);
+    expect(journal.get(admit.key)).toEqual({ ...admit, state: "ended", result: ended });
+  });
+
   it("prunes the oldest rows that are ended and acknowledged, and no others", () => {
     const journal = make();
     for (let n = 1; n <= 6; n++) journal.accept(row(n));
@@ -178,11 +246,15 @@ describe("the SQLite journal", () => {
     const first = sqlite();
     first.accept(row(1));
     first.end(key(1), result("done"));
+    first.setCordon({ holder: "operator", reason: "disk" });
+    first.raiseGeneration("u1", 2);
     first.close();
     opened.pop();
     const second = sqlite();
     expect(second.get(key(1))?.result).toEqual(result("done"));
     expect(ids(second)).toHaveLength(2);
+    expect(second.cordon()).toEqual({ holder: "operator", reason: "disk" });
+    expect(second.generation("u1")).toBe(2);
   });
 
   it("is readable by its user only", () => {
@@ -233,6 +305,9 @@ describe("the SQLite journal", () => {
       [2, "ended"],
       [3, "accepted"],
     ]);
+    expect(journal.cordon()).toBeUndefined();
+    journal.raiseGeneration("u1", 1);
+    expect(journal.generation("u1")).toBe(1);
   });
 
   it("refuses what a newer version wrote", () => {

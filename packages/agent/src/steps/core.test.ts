@@ -376,8 +376,8 @@ describe("progress, heartbeats, questions", () => {
       { type: "progress", key: key(), percent: 40, message: "packages" },
     ]);
     expect(agent.sent.filter((m) => m.type === "heartbeat")).toEqual([
-      { type: "heartbeat", seq: 1, running: [key()] },
-      { type: "heartbeat", seq: 2, running: [key()] },
+      { type: "heartbeat", seq: 1, running: [key()], inventorySeq: 1, inventoryAgeMs: 0 },
+      { type: "heartbeat", seq: 2, running: [key()], inventorySeq: 1, inventoryAgeMs: 0 },
     ]);
   });
   it("echoes the nonce of a hook refresh", () => {

@@ -1,7 +1,9 @@
 import { keyText, PROTOCOL_VERSION, SlipwayError, type StepKey } from "@slipway/shared";
 import { allOutbox, Delivery, rowReport } from "./delivery.ts";
 import { hostFacts, Shutdowns } from "./host.ts";
-import { hookEnvironment, keyOf, keyProblem, specProblem } from "./key.ts";
+import { Inventories } from "./inventory.ts";
+import { forgetJob, isJob, type JobSpec, jobOf, jobProblem, jobResult, portGoneResult } from "./jobs.ts";
+import { hookEnvironment, isSubjectStep, keyOf, keyProblem, specProblem } from "./key.ts";
 import type { Ports, Progress } from "./ports.ts";
 import { pushHooks } from "./push.ts";
 import { Trouble } from "./trouble.ts";
@@ -49,6 +51,7 @@ export class AgentCore {
   #heartbeatDueMs = 0;
   #pruneDueMs = 0;
   readonly #trouble: Trouble;
+  readonly #inventories: Inventories;
   /** Monotonic time of this process's last start of a step. */
   readonly #startedMs = new Map<string, number>();
   /** Steps whose cancellation this process has handed to the executor. */
@@ -62,6 +65,7 @@ export class AgentCore {
     this.#identity = identity;
     this.#delivery = new Delivery(ports.journal);
     this.#trouble = new Trouble(ports.log);
+    this.#inventories = new Inventories(ports);
   }
 
   /** Why nothing can be made durable right now; empty when all is well. */
@@ -168,8 +172,8 @@ export class AgentCore {
           type: "heartbeat",
           seq: ++this.#heartbeatSeq,
           running: this.running(),
-          inventorySeq: 0,
-          inventoryAgeMs: 0,
+          inventorySeq: this.#inventories.sentSeq,
+          inventoryAgeMs: this.#inventories.ageMs(),
         }),
       );
     }
@@ -197,8 +201,7 @@ export class AgentCore {
       case "refresh-hooks":
         return [() => this.#tell({ type: "hooks", inventory: hooks.inventory(), nonce: message.nonce })];
       case "set-cordon":
-        journal.setCordon(message.holder === "" ? undefined : { holder: message.holder, reason: message.reason });
-        return [() => this.#wrote()];
+        return this.#cordon(message.holder, message.reason);
       case "push-hooks":
         return [() => this.#tell(pushHooks(this.#ports, message))];
       case "ack": {
@@ -207,7 +210,7 @@ export class AgentCore {
           () => {
             this.#wrote();
             this.#delivery.acknowledged(message.ids);
-            for (const key of done) this.#guard(undefined, () => this.#ports.executor.forget(keyText(key)));
+            for (const key of done) this.#guard(undefined, () => this.#forget(key));
           },
         ];
       }
@@ -220,6 +223,27 @@ export class AgentCore {
     this.#heartbeatIntervalMs = Math.max(100, heartbeatIntervalMs || 1_000);
     this.#heartbeatDueMs = this.#ports.machine.monotonicMs();
     this.#delivery.open(this.#send);
+    this.#inventories.opened();
+  }
+
+  #cordon(holder: string, reason: string): Effect[] {
+    const { journal, log } = this.#ports;
+    const before = journal.cordon();
+    if ((before?.holder ?? "") === holder && (before?.reason ?? "") === reason) return [];
+    journal.setCordon(holder === "" ? undefined : { holder, reason });
+    return [
+      () => {
+        this.#wrote();
+        this.#inventories.journalled();
+        const now = holder === "" ? "takes instances" : `takes no instances (${holder}${reason && `: ${reason}`})`;
+        log("info", `cordon: this host ${now}`);
+      },
+    ];
+  }
+
+  #forget(key: StepKey): void {
+    if (isSubjectStep(key.step)) forgetJob(this.#ports, key);
+    else this.#ports.executor.forget(keyText(key));
   }
 
   #accept(key: StepKey, spec: StepSpec): Effect[] {
@@ -251,7 +275,7 @@ export class AgentCore {
       case "instance":
       case "probe":
       case "service":
-        return endAtOnce(base, "failed", "this host has no platform");
+        return this.#acceptJob(base, spec);
       case "hook": {
         const found = hooks.find(spec.stage);
         if (found.state === "absent") return endAtOnce(base, "no-hook", "");
@@ -262,6 +286,24 @@ export class AgentCore {
         return [() => this.#wrote(), () => this.#guard(key, () => this.#launch(row))];
       }
     }
+  }
+
+  #acceptJob(row: StepRow, spec: JobSpec): Effect[] {
+    const { journal, machine } = this.#ports;
+    const problem = jobProblem(this.#ports, row.key, spec);
+    journal.accept(row);
+    if (problem !== undefined) {
+      journal.end(row.key, instantResult(row, "failed", problem, row.bootId, machine.wallMs()));
+      return [() => this.#wrote()];
+    }
+    if (spec.kind === "instance") journal.raiseGeneration(spec.uuid, spec.generation);
+    return [
+      () => this.#wrote(),
+      () => {
+        this.#inventories.journalled();
+        jobOf(this.#ports, row.key, spec)?.start();
+      },
+    ];
   }
 
   /** Ends at once, unless the host has to be asked for longer than a message may take. */
@@ -280,18 +322,20 @@ export class AgentCore {
     const { journal } = this.#ports;
     if (this.#refused(key)) return [];
     const row = journal.get(key);
+    if (row === undefined || row.state === "ended") return [() => this.#answer(key)];
     // A reboot cannot be taken back; what became of it will show.
-    if (row === undefined || row.state === "ended" || row.spec.kind !== "hook") return [() => this.#answer(key)];
+    if (row.spec.kind !== "hook" && !isJob(row.spec)) return [() => this.#answer(key)];
     const text = reason === "" ? "cancelled by the controller" : reason;
     journal.requestCancel(key, text);
-    return [() => this.#guard(key, () => this.#stop(key, text))];
+    return [() => this.#guard(key, () => this.#stop(row, text))];
   }
 
-  /** Hands a cancellation to the executor, once in this process. */
-  #stop(key: StepKey, reason: string): void {
+  /** Hands a cancellation to whoever does the step, once in this process. */
+  #stop({ key, spec }: StepRow, reason: string): void {
     const id = keyText(key);
     if (this.#stopped.has(id)) return;
-    this.#ports.executor.cancel(id, reason);
+    if (isJob(spec)) jobOf(this.#ports, key, spec)?.cancel(reason);
+    else this.#ports.executor.cancel(id, reason);
     this.#stopped.add(id);
   }
 
@@ -308,6 +352,10 @@ export class AgentCore {
       this.#endWithFacts(row, () => this.#inspected(row));
       return;
     }
+    if (isJob(row.spec)) {
+      this.#settleJob(row, row.spec);
+      return;
+    }
     // Accepted and ended in one transaction; an open one cannot be.
     if (row.spec.kind !== "hook") return;
     const id = keyText(row.key);
@@ -321,14 +369,33 @@ export class AgentCore {
         this.#endWithFacts(row, () => lostResult(row, look, bootId, machine.wallMs()));
         break;
       case "absent":
-        if (row.cancelReason !== undefined) this.#stop(row.key, row.cancelReason);
+        if (row.cancelReason !== undefined) this.#stop(row, row.cancelReason);
         else if (this.#mayStart(id)) this.#launch(row);
         break;
       case "running":
-        if (row.cancelReason !== undefined) this.#stop(row.key, row.cancelReason);
+        if (row.cancelReason !== undefined) this.#stop(row, row.cancelReason);
         this.#reportProgress(row.key, executor.progress(id));
         break;
     }
+  }
+
+  /** A job that this process does not know was begun by an earlier one: it is taken up, never started. */
+  #settleJob(row: StepRow, spec: JobSpec): void {
+    const { journal, machine } = this.#ports;
+    const job = jobOf(this.#ports, row.key, spec);
+    if (job === undefined) {
+      this.#end(row, portGoneResult(row, spec, machine.bootId(), machine.wallMs()));
+      return;
+    }
+    const look = job.look();
+    if (look.state === "ended") {
+      const generation = spec.kind === "instance" ? journal.generation(spec.uuid) : 0;
+      this.#end(row, jobResult(row, look.result, generation, machine.bootId()));
+      return;
+    }
+    if (look.state === "absent") job.resume();
+    else this.#reportProgress(row.key, look.progress);
+    if (row.cancelReason !== undefined) this.#stop(row, row.cancelReason);
   }
 
   /** Ends a step together with what the host says of itself, for which the next tick may have to be waited. */
@@ -431,6 +498,11 @@ export class AgentCore {
 
   #flush(): void {
     this.#guard(undefined, () => this.#delivery.flush(this.#ports.machine.monotonicMs()));
+    if (!this.#welcomed) return;
+    this.#guard(undefined, () => {
+      const inventory = this.#inventories.due();
+      if (inventory !== undefined) this.#tell({ type: "inventory", inventory });
+    });
   }
 
   #prune(): void {

@@ -1,4 +1,12 @@
-import { NAME_PATTERN, type StepKey, stages } from "@slipway/shared";
+import {
+  instanceVerbs,
+  NAME_PATTERN,
+  type StepKey,
+  SUBJECT_PATTERN,
+  serviceVerbs,
+  stages,
+  UUID_PATTERN,
+} from "@slipway/shared";
 import type { StepSpec } from "./types.ts";
 
 const RUN_PATTERN = /^[a-z0-9-]{1,64}$/;
@@ -9,15 +17,42 @@ export function keyProblem(key: StepKey, host: string): string | undefined {
   if (!RUN_PATTERN.test(key.run)) return `run ${JSON.stringify(key.run)} is malformed`;
   if (!NAME_PATTERN.test(key.host)) return `host ${JSON.stringify(key.host)} is malformed`;
   if (key.host !== host) return `it is for host ${key.host}, this is ${host}`;
-  if (!STEPS.has(key.step)) return `step ${JSON.stringify(key.step)} is not known`;
+  if (!STEPS.has(key.step) && !isSubjectStep(key.step)) return `step ${JSON.stringify(key.step)} is not known`;
   if (!Number.isSafeInteger(key.attempt) || key.attempt < 1) return `attempt ${key.attempt} is no count from 1`;
   return undefined;
 }
 
+/** "VERB:SUBJECT", the name of a step that is done to an instance, a probe or a service. */
+export function isSubjectStep(step: string): boolean {
+  const [verb, subject] = split(step);
+  if (Object.hasOwn(instanceVerbs, verb)) return UUID_PATTERN.test(subject);
+  return (verb === "probe" || Object.hasOwn(serviceVerbs, verb)) && SUBJECT_PATTERN.test(subject);
+}
+
+function split(step: string): readonly [verb: string, subject: string] {
+  const at = step.indexOf(":");
+  return at < 0 ? [step, ""] : [step.slice(0, at), step.slice(at + 1)];
+}
+
 /** Why a specification does not belong to its key; undefined when it does. */
 export function specProblem(key: StepKey, spec: StepSpec): string | undefined {
-  const step = spec.kind === "hook" ? spec.stage : spec.kind;
-  return step === key.step ? undefined : `step ${key.step} came with the specification of ${step}`;
+  const step = stepOf(spec);
+  // How probes and services are told apart is the asker's affair: one host may have several of a kind.
+  const named = spec.kind === "probe" || spec.kind === "service" ? split(key.step)[0] : key.step;
+  return step === named ? undefined : `step ${key.step} came with the specification of ${step}`;
+}
+
+function stepOf(spec: StepSpec): string {
+  switch (spec.kind) {
+    case "hook":
+      return spec.stage;
+    case "instance":
+      return `${spec.verb}:${spec.uuid}`;
+    case "service":
+      return spec.verb;
+    default:
+      return spec.kind;
+  }
 }
 
 /** Hook environment of the contract: what a hook may know about the run it is part of. */

@@ -1,8 +1,8 @@
 import { keyText, type Stage, type StepKey } from "@slipway/shared";
 import { MemoryJournal } from "../journal/memory.ts";
 import { AgentCore, type AgentIdentity } from "../steps/core.ts";
-import type { Executor, FoundHook, Look, Ports, Progress, RawResult, Task } from "../steps/ports.ts";
-import type { HostFacts, Outgoing, Report, StepSpec } from "../steps/types.ts";
+import type { Executor, FoundHook, Jobs, Look, Platform, Ports, Progress, RawResult, Task } from "../steps/ports.ts";
+import type { HostFacts, Outgoing, ProbeSpec, Report, ServiceSpec, StepSpec } from "../steps/types.ts";
 import { noRequests } from "../steps/verdict.ts";
 
 export const identity: AgentIdentity = {
@@ -57,6 +57,9 @@ export class World implements Executor {
   /** What the host says of itself; null while it is being asked, undefined where nobody is there to be asked. */
   facts: HostFacts | null | undefined;
   rebootFailed: ((reason: string) => void) | undefined;
+  platform: Platform | undefined;
+  probes: Jobs<ProbeSpec> | undefined;
+  services: Jobs<ServiceSpec> | undefined;
   readonly journal: MemoryJournal;
 
   constructor() {
@@ -85,6 +88,9 @@ export class World implements Executor {
         },
         ...(this.facts === undefined ? {} : { facts: () => this.facts ?? undefined }),
       },
+      ...(this.platform === undefined ? {} : { platform: this.platform }),
+      ...(this.probes === undefined ? {} : { probes: this.probes }),
+      ...(this.services === undefined ? {} : { services: this.services }),
       log: (_level, text) => this.log.push(text),
     };
   }
