@@ -1,0 +1,121 @@
+import type { SystemHealth } from "@slipway/shared";
+import { expect, test } from "vitest";
+import type { HostInventory } from "../domain/inventory.ts";
+import { noQuorum, type ProbeConfig, type QuorumConfig } from "../domain/quorum.ts";
+import { type ProbeRequest, unknownHealth } from "../fleet/probes.ts";
+import { QuorumGate } from "./quorum-gate.ts";
+
+const probe: ProbeConfig = {
+  name: "etcd-main",
+  system: "etcd",
+  from: ["h1", "h2", "h3"],
+  views: 2,
+  settings: { endpoint: "https://127.0.0.1:2379" },
+  aliases: { "10.0.0.3": "h3" },
+  outside: [],
+  timeoutMs: 1_000,
+};
+
+const healthy = (change: Partial<SystemHealth> = {}): SystemHealth => ({
+  ...unknownHealth("etcd", ""),
+  state: "healthy",
+  reasons: [],
+  sets: [
+    {
+      name: "members",
+      needed: 2,
+      members: ["h1", "h2.example.org", "10.0.0.3"].map((host, i) => ({
+        name: `m${i + 1}`,
+        host,
+        votes: 1,
+        state: "up",
+        roles: [],
+        note: "",
+      })),
+      oneOf: [],
+      repairing: "",
+    },
+  ],
+  ...change,
+});
+
+function gate(
+  answers: (r: ProbeRequest) => SystemHealth,
+  change: { out?: string[]; silent?: string[]; config?: Partial<QuorumConfig> } = {},
+) {
+  const asked: ProbeRequest[] = [];
+  const inventories = ["h1", "h2", "h3"].map(
+    (host) =>
+      ({
+        host,
+        labels: {},
+        connected: !change.silent?.includes(host),
+        readT: 0,
+        inventory: { problem: "", instances: [] },
+      }) as unknown as HostInventory,
+  );
+  const subject = new QuorumGate({
+    config: () => ({ ...noQuorum, probes: [probe], ...change.config }),
+    read: async (request) => {
+      asked.push(request);
+      return answers(request);
+    },
+    inventories: () => inventories,
+    isFresh: () => true,
+    out: () => change.out ?? [],
+    stopsWith: () => false,
+  });
+  return { subject, asked };
+}
+
+test("asks those who stay, and knows members by name, by full name and by address", async () => {
+  const { subject, asked } = gate(() => healthy());
+  expect((await subject.mayGo(["h1"], [])).verdict).toBe("tight");
+  expect(asked.map((r) => [r.host, r.going])).toEqual([
+    ["h2", ["h1"]],
+    ["h3", ["h1"]],
+  ]);
+});
+
+test("a host that another run has out counts, and is not asked", async () => {
+  const { subject, asked } = gate(() => healthy(), { out: ["h2"] });
+  const { verdict } = await subject.mayGo(["h1"], []);
+  expect(verdict).toBe("deny");
+  expect(asked.map((r) => r.host)).toEqual(["h3", "h1"]);
+});
+
+test("too few hosts that can be asked are a no", async () => {
+  const { subject } = gate(() => healthy(), { silent: ["h2", "h3"] });
+  const { verdict, reasons } = await subject.mayGo(["h1"], []);
+  expect(verdict).toBe("unknown");
+  expect(reasons[0]?.text).toMatch(/it can be read from 1 of 2 hosts only; h2, h3 cannot be asked/);
+});
+
+test("one view that cannot be read is a no", async () => {
+  const { subject } = gate((r) => (r.host === "h3" ? unknownHealth("etcd", "no answer within 6000 ms") : healthy()));
+  expect((await subject.mayGo(["h1"], [])).verdict).toBe("unknown");
+});
+
+test("a system's own no counts", async () => {
+  const { subject } = gate(() => healthy({ goingVerdict: "deny", goingReasons: ["12 PGs would become inactive"] }));
+  expect((await subject.mayGo(["h1"], [])).verdict).toBe("deny");
+});
+
+test("without probes and groups there is nothing to ask", async () => {
+  const { subject, asked } = gate(() => healthy(), { config: { probes: [] } });
+  expect(await subject.mayGo(["h1"], ["h2"])).toEqual({ verdict: "ok", reasons: [] });
+  expect(asked).toEqual([]);
+});
+
+test("names the largest set that could go", async () => {
+  const { subject } = gate(() => healthy());
+  expect(await subject.safeSet(["h1", "h2", "h3"])).toEqual(["h1"]);
+});
+
+test("a host has healed once every view says so", async () => {
+  expect(await gate(() => healthy()).subject.healed("h1")).toEqual([]);
+  const healing = gate((r) =>
+    r.host === "h3" ? healthy({ state: "degraded", reasons: ["3 entries to heal"] }) : healthy(),
+  );
+  expect(await healing.subject.healed("h1")).toEqual(["etcd-main is not whole: 3 entries to heal"]);
+});
