@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { guestKernel } from "./lib/guest-kernel.ts";
 import type { Lab } from "./lib/lab.ts";
 import { installPackages, obstacle } from "./lib/prerequisites.ts";
 import type { Features } from "./lib/protocol.ts";
@@ -18,6 +19,13 @@ export function unable(features: Features = {}): string | undefined {
     try {
       installPackages(() => {}, features);
       reason = obstacle(features);
+    } catch (thrown) {
+      reason = messageOf(thrown);
+    }
+  }
+  if (reason === undefined && features.libvirt) {
+    try {
+      guestKernel(() => {});
     } catch (thrown) {
       reason = messageOf(thrown);
     }

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { GUESTS } from "./hypervisor.ts";
+import { GUESTS, LOCAL } from "./hypervisor.ts";
 import type { Lab } from "./lab.ts";
 import { putFile } from "./slipway.ts";
 import { SHARED } from "./storage.ts";
@@ -14,7 +14,7 @@ export interface GuestOptions {
   readonly memoryMiB?: number;
   /** Default 1. */
   readonly vcpus?: number;
-  /** A small qcow2 disk: in the pool `shared`, or on the host's own disk. Default: none. */
+  /** A small qcow2 disk in the pool `shared`, or in `default` on the host's own disk. Default: none. */
   readonly disk?: "none" | "shared" | "local";
   /** Elements for `<devices>`. */
   readonly devices?: string;
@@ -72,7 +72,7 @@ export function domainXml(name: string, options: GuestOptions = {}): string {
 
 function diskFile(name: string, disk: GuestOptions["disk"]): string | undefined {
   if (disk === "shared") return `${SHARED}/${name}.qcow2`;
-  return disk === "local" ? `/var/lib/libvirt/images/${name}.qcow2` : undefined;
+  return disk === "local" ? `${LOCAL}/${name}.qcow2` : undefined;
 }
 
 /** Defines a guest on a host, starts it unless told otherwise, and waits until it counts. */
@@ -80,8 +80,7 @@ export async function createGuest(lab: Lab, host: string, name: string, options:
   if (!/^[a-z][a-z0-9-]{0,39}$/.test(name))
     throw new LabError(`guest name "${name}": use up to 40 small letters, digits and dashes`);
   const file = diskFile(name, options.disk);
-  if (file !== undefined)
-    await lab.sh(host, `mkdir -p "$(dirname ${file})" && qemu-img create -q -f qcow2 ${file} 64M`);
+  if (file !== undefined) await lab.sh(host, `qemu-img create -q -f qcow2 ${file} 64M`);
   const xml = `/var/tmp/${name}.xml`;
   putFile(lab, host, xml, domainXml(name, options));
   await lab.sh(host, `virsh -q define ${xml}; status=$?; rm ${xml}; exit $status`);

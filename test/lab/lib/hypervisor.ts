@@ -11,6 +11,9 @@ import { SHARED } from "./storage.ts";
 /** What guests need of the lab: kernel, initramfs and the files into which they count. The same directory in all hosts. */
 export const GUESTS = "/var/lib/slipway-lab";
 
+/** The pool of disks on the host itself. */
+export const LOCAL = "/var/lib/libvirt/images";
+
 /** Enabled as installation of the packages would have. */
 const units = {
   "multi-user.target": ["libvirtd.service", "libvirt-guests.service", "remote-fs.target"],
@@ -53,7 +56,7 @@ export function makeHypervisor(root: string): void {
 }
 
 /**
- * Gives running hypervisors their certificates, opens libvirt's TLS port and defines the storage pool `shared`. Then
+ * Gives running hypervisors their certificates, opens libvirt's TLS port and defines the storage pools `shared` and `default`. Then
  * `virsh migrate --live --p2p GUEST qemu+tls://OTHER/system` works between them, with `--tls` also for the guest's memory.
  */
 export async function startHypervisors(lab: Lab, hosts: readonly string[], authority: Authority): Promise<void> {
@@ -76,9 +79,12 @@ export async function startHypervisors(lab: Lab, hosts: readonly string[], autho
           "systemctl stop libvirtd.service 2>/dev/null",
           "systemctl enable -q --now libvirtd-tls.socket",
           "systemctl start libvirtd.service",
-          `virsh -q "pool-define-as shared dir --target ${SHARED}; pool-autostart shared; pool-start shared" >/dev/null`,
+          `virsh -q "${definePool("shared", SHARED)}; ${definePool("default", LOCAL)}" >/dev/null`,
         ].join(" && "),
       );
     }),
   );
 }
+
+const definePool = (name: string, dir: string) =>
+  `pool-define-as ${name} dir --target ${dir}; pool-build ${name}; pool-autostart ${name}; pool-start ${name}`;

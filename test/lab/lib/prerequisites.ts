@@ -69,6 +69,8 @@ export function obstacle(features: Features = {}): string | undefined {
   const missing = missingPackages(features);
   if (missing.length > 0)
     return `missing Debian packages: ${missing.join(" ")} (npm run lab -- up --install brings them)`;
+  if ((features.libvirt || features.gluster) && !existsSync("/dev/fuse"))
+    return "there is no /dev/fuse: GlusterFS and the storage that hypervisors share are FUSE file systems";
   return refusedByKernel();
 }
 

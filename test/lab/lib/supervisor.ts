@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { makeMember, membersOf } from "./etcd.ts";
 import { BRICKS, knowVolumes, makeServer } from "./gluster.ts";
 import { buildGuest } from "./guest-kernel.ts";
@@ -61,7 +61,8 @@ function equip(settings: LabSettings, host: string, dir: string) {
   const members = etcd ? membersOf("etcd", hypervisors) : [];
   const servers = gluster ? membersOf("GlusterFS", hypervisors) : [];
   const writable = ["/dev/fuse"];
-  if (libvirt) writable.push("/dev/net/tun", `${LAB_DIR}/guests:${GUESTS}`);
+  if (libvirt) writable.push(`${LAB_DIR}/guests:${GUESTS}`);
+  if (libvirt && existsSync("/dev/net/tun")) writable.push("/dev/net/tun");
   // Of the host's own disk, but not of the overlay on it: bricks want extended attributes that an overlay keeps for itself.
   if (servers.includes(host)) writable.push(`${dir}/bricks:${BRICKS}`);
   const install = ({ root }: Host) => {
