@@ -16,8 +16,9 @@ const DAY_MS = 86_400_000;
 
 /**
  * A key and a certificate with which the libvirt of one host speaks to that of another, in both directions. As libvirt wants it
- * (https://libvirt.org/kbase/tlscerts.html): the name by which peers dial is a DNS name of it; it may be server and client; and, for
- * libvirt before 9.3, a usage that elliptic keys have no use for. It names no Slipway identity, so that it is worth nothing elsewhere.
+ * (https://libvirt.org/kbase/tlscerts.html): the name by which peers dial is a DNS name of it, and it may be server and client. libvirt 9.0
+ * also refuses a certificate without "key encipherment", which elliptic keys have no use for. It names no Slipway identity, so that it
+ * opens nothing but libvirt; and libvirt opens to nothing else, see hypervisor.ts.
  */
 export async function certifyHypervisor(
   authority: Authority,

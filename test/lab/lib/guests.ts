@@ -20,6 +20,8 @@ export interface GuestOptions {
   readonly devices?: string;
   /** Elements for `<domain>`: metadata, cpu, features ... */
   readonly xml?: string;
+  /** It does not react when it is asked to shut down. Default false. */
+  readonly deaf?: boolean;
   /** Default true; false: it is defined only. */
   readonly start?: boolean;
   /** libvirt starts it when the host boots. Default false. */
@@ -39,7 +41,7 @@ export interface Counter {
 
 /** Its libvirt XML. */
 export function domainXml(name: string, options: GuestOptions = {}): string {
-  const { memoryMiB = 96, vcpus = 1, disk = "none", devices = "", xml = "" } = options;
+  const { memoryMiB = 96, vcpus = 1, disk = "none", devices = "", xml = "", deaf = false } = options;
   const source = diskFile(name, disk);
   // No cache of the host's own: what libvirt demands of a disk that moves between hosts.
   const drive =
@@ -54,7 +56,7 @@ export function domainXml(name: string, options: GuestOptions = {}): string {
     <type arch='x86_64' machine='pc'>hvm</type>
     <kernel>${GUESTS}/vmlinuz</kernel>
     <initrd>${GUESTS}/initrd</initrd>
-    <cmdline>console=ttyS0 quiet panic=1</cmdline>
+    <cmdline>console=ttyS0 quiet panic=1${deaf ? " deaf" : ""}</cmdline>
   </os>
   <features><acpi/></features>
   ${xml}

@@ -27,7 +27,7 @@ const units = {
  * libvirt is root on the host.
  */
 const libvirtdConf = `auth_unix_rw = "none"
-tls_allowed_dn_list = [ "*OU=hypervisor*" ]
+tls_allowed_dn_list = [ "CN=*,OU=hypervisor,O=Slipway" ]
 `;
 
 /** A container has no control groups to give away, and no device nodes to make. Guests write to their serial port's file by themselves. */
