@@ -13,17 +13,23 @@ import { Watchers } from "./api/watch.ts";
 import { checkAddress, filesOf, readConfig } from "./config.ts";
 import { Coordinator } from "./coordinator/coordinator.ts";
 import type { Gate, Platform } from "./coordinator/ports.ts";
+import { actionName } from "./domain/action.ts";
 import { EngineClock } from "./effects/clock.ts";
 import { openGate } from "./effects/gate.ts";
 import { noPlatform } from "./effects/platform.ts";
+import { CordonMarks } from "./fleet/cordons.ts";
+import { InventoryBook } from "./fleet/inventories.ts";
 import { WorkLoop } from "./fleet/loop.ts";
 import { PingDesk } from "./fleet/pings.ts";
+import { ProbeDesk } from "./fleet/probes.ts";
 import { ProgressBoard } from "./fleet/progress.ts";
 import { PushDesk } from "./fleet/pushes.ts";
 import { Registry } from "./fleet/registry.ts";
+import { FleetRoster } from "./fleet/roster.ts";
 import { AgentSessions } from "./fleet/sessions.ts";
 import { status } from "./fleet/status.ts";
 import { bind, logRefusedConnections, shutdown } from "./listen.ts";
+import { PoolKeeper } from "./pool/keeper.ts";
 import { holdLock } from "./store/lock.ts";
 import { type ControllerStore, openStore } from "./store/store.ts";
 import { VERSION } from "./version.ts";
@@ -71,8 +77,15 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const tls = { ca: authority.ca, certificate: readPem(files.certificate, dir), key: readPem(files.key, dir) };
   const lock = holdLock(files.lock);
   let store: ControllerStore;
+  let keeper: PoolKeeper;
   try {
     store = openStore(files.store);
+    try {
+      keeper = new PoolKeeper(store.pools);
+    } catch (thrown) {
+      store.close();
+      throw thrown;
+    }
   } catch (thrown) {
     lock.release();
     throw thrown;
@@ -80,7 +93,9 @@ export async function startController(options: ControllerOptions): Promise<Runni
 
   const clock = new EngineClock(Math.max(store.runs.engineClock(), store.runs.lastEventT()));
   const registry = new Registry(store.hosts, clock);
+  const book = new InventoryBook(store.hosts, clock, () => coordinator.worldChanged());
   const platform = options.platform ?? noPlatform;
+  const roster = new FleetRoster(registry, book, () => keeper.pool);
   const progress = new ProgressBoard();
   const auditor = new Auditor((record) => store.audit.append(record), log);
   const trouble = (text: string) => log.error(text);
@@ -92,7 +107,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     gate: options.gate ?? openGate,
     platform,
     clock,
-    roster: registry,
+    roster,
     trouble,
     work,
   });
@@ -104,12 +119,21 @@ export async function startController(options: ControllerOptions): Promise<Runni
     trouble,
   });
   const pushes = new PushDesk((host) => sessions.session(host));
+  const probes = new ProbeDesk((host) => sessions.session(host));
+  const cordons = new CordonMarks({
+    session: (host) => sessions.session(host),
+    holders: (host) => coordinator.cordonHolders(host),
+    reason: (host) => registry.entry(host)?.cordon?.reason ?? "",
+  });
   const sessions: AgentSessions = new AgentSessions({
     coordinator,
     registry,
     progress,
     pings,
     pushes,
+    probes,
+    book,
+    cordons,
     log,
     identify,
     accepts: (call, host) => store.membership.accepts(host, fingerprintOf(call)),
@@ -121,12 +145,16 @@ export async function startController(options: ControllerOptions): Promise<Runni
   });
   coordinator.onUpdate(({ run, recorded, lines }) => {
     for (const { subject, text } of lines) log.info({ run: run.spec.run, seq: recorded.seq }, `${subject}: ${text}`);
-    if (recorded.event.type === "step-ended") progress.forget(run.spec.run, recorded.event.host);
+    const { event } = recorded;
+    if (event.type === "step-ended") progress.forget(run.spec.run, { host: event.host, stage: event.step });
+    if (event.type === "action-ended" || event.type === "action-abandoned")
+      progress.forget(run.spec.run, { host: event.on, stage: actionName(event) });
+    if (event.type === "ledger-opened" || event.type === "ledger-closed") cordons.look(event.host);
     if (run.state === "ended") progress.forget(run.spec.run);
   });
   let enrolBound = "";
   const api = {
-    ...{ coordinator, store, registry, sessions, progress, pings, pushes, platform, log },
+    ...{ coordinator, store, registry, roster, book, keeper, sessions, progress, pings, pushes, cordons, clock, log },
     ca: authority.ca,
     enrolPort: () => Number(enrolBound.slice(enrolBound.lastIndexOf(":") + 1)),
   };
@@ -138,9 +166,10 @@ export async function startController(options: ControllerOptions): Promise<Runni
    * that a fleet that dials in at once does not wait for the disk host by host.
    */
   function saveHosts(): void {
-    if (!registry.hasUnsaved) return;
+    if (!registry.hasUnsaved && !book.hasUnsaved) return;
     try {
       registry.save();
+      book.save();
       hostsInTrouble = false;
     } catch (thrown) {
       if (!hostsInTrouble) log.error(`hosts cannot be saved: ${(thrown as Error).message}`);
@@ -179,6 +208,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   let stopping: Promise<void> | undefined;
   function stop(): Promise<void> {
     stopping ??= (async () => {
+      probes.stop();
       const leave = { code: status.unavailable, details: "the controller stops" };
       for (const timer of timers) clearInterval(timer);
       watchers.stop(leave);

@@ -1,11 +1,14 @@
 import type { Logger } from "@slipway/shared/log";
 import type { Coordinator } from "../coordinator/coordinator.ts";
-import type { Platform } from "../coordinator/ports.ts";
+import type { Clock, Roster } from "../coordinator/ports.ts";
+import type { CordonMarks } from "../fleet/cordons.ts";
+import type { InventoryBook } from "../fleet/inventories.ts";
 import type { PingDesk } from "../fleet/pings.ts";
 import type { ProgressBoard } from "../fleet/progress.ts";
 import type { PushDesk } from "../fleet/pushes.ts";
 import type { Registry } from "../fleet/registry.ts";
 import type { AgentSessions } from "../fleet/sessions.ts";
+import type { PoolKeeper } from "../pool/keeper.ts";
 import type { ControllerStore } from "../store/store.ts";
 
 /** What the API's methods work with. */
@@ -17,7 +20,11 @@ export interface ApiPorts {
   readonly progress: ProgressBoard;
   readonly pings: PingDesk;
   readonly pushes: PushDesk;
-  readonly platform: Platform;
+  readonly book: InventoryBook;
+  readonly roster: Roster;
+  readonly keeper: PoolKeeper;
+  readonly cordons: CordonMarks;
+  readonly clock: Clock;
   /** The authority's certificate, PEM. */
   readonly ca: string;
   /** Port for enrolment; 0 before it is bound. */

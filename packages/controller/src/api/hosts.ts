@@ -1,12 +1,12 @@
 import { SlipwayError } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
-import type { EffectResult } from "../coordinator/ports.ts";
 import { hostOf, type Run, stepInHand } from "../domain/run.ts";
 import type { Reason } from "../domain/words.ts";
 import { hostState } from "../engine/describe.ts";
 import { lastSeenText } from "../fleet/registry.ts";
 import type { LedgerRow } from "../store/runs.ts";
 import type { ApiPorts } from "./deps.ts";
+import { platformView } from "./inventory-views.ts";
 import { hostsOfScopeOrAll } from "./scope.ts";
 import { type FleetHost, fleetView, ledgerView, type ReasonView, reasonView } from "./views.ts";
 
@@ -14,8 +14,6 @@ const DEFAULT_PING_MS = 5_000;
 const MAX_PING_MS = 60_000;
 /** How long hosts may take to tell which hooks they have now, in milliseconds. */
 const HOOKS_MS = 2_000;
-/** Bound on a cordon or its undoing at the platform when an operator asks for it, in milliseconds. */
-const PLATFORM_MS = 30_000;
 
 /** Methods about hosts and what still stands on them. */
 export class HostsApi {
@@ -43,13 +41,11 @@ export class HostsApi {
     return { hosts: await this.#ports.pings.ping(hosts, timeoutMs) };
   }
 
-  async setCordon(request: operatorWire.SetCordonRequest, who: string): Promise<{ host: FleetHost }> {
-    const { registry, coordinator, platform } = this.#ports;
+  setCordon(request: operatorWire.SetCordonRequest, who: string): { host: FleetHost } {
+    const { registry, coordinator, cordons } = this.#ports;
     const { name } = registry.required(request.host);
     if (request.cordoned) {
       registry.setCordon(name, { who, reason: request.reason, atMs: Date.now() });
-      coordinator.worldChanged();
-      await this.#onPlatform(name, "cordon", (done) => platform.cordon(name, done));
     } else {
       const run = this.#runOf(name);
       if (run && hostOf(run, name)?.began)
@@ -58,9 +54,10 @@ export class HostsApi {
         });
       coordinator.settle(name, `uncordoned by ${who}${request.reason ? `: ${request.reason}` : ""}`);
       registry.setCordon(name, undefined);
-      coordinator.worldChanged();
-      await this.#onPlatform(name, "uncordon", (done) => platform.uncordon(name, done));
     }
+    coordinator.worldChanged();
+    // An agent that is away now is told when it is back.
+    cordons.look(name);
     return { host: this.#view(name) };
   }
 
@@ -121,9 +118,15 @@ export class HostsApi {
   }
 
   #view(name: string): FleetHost {
-    const { registry, coordinator } = this.#ports;
+    const { registry, coordinator, book, roster, clock } = this.#ports;
     const run = this.#runOf(name);
-    return fleetView(registry.required(name), coordinator.cordonHolders(name), run?.spec.run ?? "");
+    const entry = registry.required(name);
+    const view = fleetView(entry, coordinator.cordonHolders(name), run?.spec.run ?? "");
+    const host = book.of(entry);
+    const readMs = book.picture(name)?.readMs ?? 0;
+    return host
+      ? ({ ...view, platform: platformView(host, roster.pool(), clock.engineMs(), readMs) } as FleetHost)
+      : view;
   }
 
   /** The active run that the host is in and not yet through with. */
@@ -142,20 +145,6 @@ export class HostsApi {
     if (!run || !host) return row.note;
     if (host.outcome === undefined) return `run ${row.run} has it in hand: ${hostState(host)}`;
     return `${row.host} ${host.outcome}: ${host.reason || host.code}`;
-  }
-
-  async #onPlatform(host: string, what: string, call: (done: (r: EffectResult) => void) => void): Promise<void> {
-    const result = await new Promise<EffectResult>((resolve) => {
-      const timer = setTimeout(() => resolve({ ok: false, reason: `no answer within ${PLATFORM_MS} ms` }), PLATFORM_MS);
-      call((r) => {
-        clearTimeout(timer);
-        resolve(r);
-      });
-    });
-    if (!result.ok)
-      throw new SlipwayError("refused", `${host}: recorded, but the platform could not ${what} it: ${result.reason}`, {
-        fix: "correct that, then repeat",
-      });
   }
 }
 

@@ -8,7 +8,7 @@ import type { ApiPorts } from "./deps.ts";
  * Errors: `not-found`, `refused` while a run works on it or left it cordoned, `out-of-space`.
  */
 export function removeHost(
-  { registry, coordinator, store, sessions }: ApiPorts,
+  { registry, book, coordinator, store, sessions }: ApiPorts,
   request: operatorWire.RemoveHostRequest,
   who: string,
 ): { host: string; wasConnected: boolean } {
@@ -26,5 +26,6 @@ export function removeHost(
   store.membership.remove(name, who, Date.now());
   sessions.remove(name, `${name} was removed by ${who}`);
   registry.forget(name);
+  book.forget(name);
   return { host: name, wasConnected: connected };
 }

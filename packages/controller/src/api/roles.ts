@@ -24,6 +24,11 @@ export const minimalRole = {
   createToken: "operator",
   pushHooks: "operator",
   removeHost: "operator",
+  listInstances: "viewer",
+  getInstance: "viewer",
+  planRebalance: "viewer",
+  applyPool: "operator",
+  getPool: "viewer",
 } as const satisfies Record<OperatorMethod, "viewer" | "operator">;
 
 /** Is this an action, rather than a look? Actions are audited. */

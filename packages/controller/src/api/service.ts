@@ -7,6 +7,8 @@ import type { Auditor } from "./audit.ts";
 import type { ApiPorts } from "./deps.ts";
 import { pushHooks, pushText } from "./hooks.ts";
 import { HostsApi } from "./hosts.ts";
+import { InstancesApi } from "./instances.ts";
+import { applyPool, getPool } from "./pool.ts";
 import { removeHost } from "./removal.ts";
 import { admit, isAction, type OperatorMethod } from "./roles.ts";
 import { hostCommand, RunsApi, runCommand } from "./runs.ts";
@@ -31,6 +33,7 @@ export interface ServicePorts extends ApiPorts {
 export function operatorService(ports: ServicePorts): Service {
   const runs = new RunsApi(ports);
   const hosts = new HostsApi(ports);
+  const instances = new InstancesApi(ports);
   const { auditor, log } = ports;
 
   /** Who calls, if the method is theirs to call. */
@@ -138,6 +141,17 @@ export function operatorService(ports: ServicePorts): Service {
       (r, who) => removeHost(ports, r, who),
       (r) => `host ${r.host}${reason(r)}`,
     ),
+    listInstances: guard("listInstances", (r) => instances.list(r)),
+    getInstance: guard("getInstance", (r) => instances.get(r)),
+    planRebalance: guard("planRebalance", (): { moves: [] } => {
+      throw new SlipwayError("refused", "rebalancing is not there yet");
+    }),
+    applyPool: guard(
+      "applyPool",
+      (r, who) => applyPool(ports, r, who),
+      (r, done) => `${r.file}${done ? `, version ${done.version.number}${done.changed ? "" : " as before"}` : ""}`,
+    ),
+    getPool: guard("getPool", () => getPool(ports)),
   };
 }
 

@@ -110,12 +110,16 @@ export function optionsView(options: RunOptions, lean = false) {
     agentWaitMs,
     rebootWaitMs,
     graceMs,
+    consentStop,
+    moves,
     ...rest
   } = options;
   const payload = lean && rest.payload.length > 1_000 ? `${rest.payload.slice(0, 1_000)} ...` : rest.payload;
   return {
     ...rest,
     payload,
+    consentStop: [...consentStop],
+    moves: moves.map((m) => ({ ...m })),
     timeoutMs: big(timeoutMs),
     pingIntervalMs: big(pingIntervalMs),
     maintenanceWaitMs: big(maintenanceWaitMs),
@@ -143,7 +147,10 @@ export function optionsFrom(wire: operatorWire.RunOptions | undefined): Partial<
     "maxOut",
   ] as const)
     if (Number(wire[name]) !== 0) out[name] = Number(wire[name]);
-  for (const name of ["onFailure", "op", "reboot"] as const) if (wire[name] !== "") out[name] = wire[name];
+  for (const name of ["onFailure", "op", "reboot", "return", "onDrainFailure"] as const)
+    if (wire[name] !== "") out[name] = wire[name];
+  if (wire.consentStop.length > 0) out["consentStop"] = [...wire.consentStop];
+  if (wire.moves.length > 0) out["moves"] = wire.moves.map(({ uuid, name, to }) => ({ uuid, name, to }));
   return out as Partial<Omit<RunOptions, "args">>;
 }
 
@@ -160,6 +167,8 @@ export function optionsText(wire: operatorWire.RunOptions | undefined): string {
     .map(([k, v]) => {
       if (k === "payload") return `payload ${JSON.stringify(String(v).slice(0, 200))}`;
       if (typeof v === "number" && k.endsWith("Ms")) return `${k.slice(0, -2)} ${durationText(v)}`;
+      if (k === "consentStop") return `consent to stop ${(v as string[]).join(", ")}`;
+      if (k === "moves") return (v as RunOptions["moves"]).map((m) => `${m.name} to ${m.to}`).join(", ");
       return v === true ? k : `${k} ${v}`;
     })
     .join(", ");
@@ -207,6 +216,9 @@ export function reportView(run: Run): ReportView {
       openedAtMs: big(l.openedAt),
       closedAtMs: 0n,
       note: l.note,
+      kind: l.kind,
+      instance: l.name,
+      uuid: l.subject,
     })),
   };
 }
@@ -241,8 +253,8 @@ export function fleetView(entry: FleetEntry, holders: readonly string[], run: st
 }
 
 export function ledgerView(row: LedgerRow, note: string) {
-  const { openedAt, closedAt, ...rest } = row;
-  return { ...rest, note, openedAtMs: big(openedAt), closedAtMs: big(closedAt) };
+  const { openedAt, closedAt, subject, name, ...rest } = row;
+  return { ...rest, instance: name, uuid: subject, note, openedAtMs: big(openedAt), closedAtMs: big(closedAt) };
 }
 
 export function auditView({ atMs, ...rest }: AuditRecord) {

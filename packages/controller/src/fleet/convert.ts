@@ -1,7 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { NAME_PATTERN, type StepKey, type Verdict } from "@slipway/shared";
-import { agentWire } from "@slipway/shared/wire";
+import { NAME_PATTERN, type Inventory as Platform, type StepKey, UUID_PATTERN, type Verdict } from "@slipway/shared";
+import { agentWire, type platformWire } from "@slipway/shared/wire";
 import type { AgentCommand } from "../coordinator/ports.ts";
+import type { Look } from "../domain/action.ts";
 import type { StepResult } from "../domain/events.ts";
 import type { AgentTask, EffectRef } from "../domain/fleet.ts";
 import type { HostFacts, Inventory } from "../store/hosts.ts";
@@ -10,12 +11,14 @@ import type { HostFacts, Inventory } from "../store/hosts.ts";
 const MAX_HOOKS = 64;
 const MAX_LABELS = 64;
 const MAX_TEXT = 4_096;
+const MAX_INSTANCES = 2_000;
 
 type Spec = NonNullable<Exclude<MessageInitShape<typeof agentWire.StartStepSchema>, agentWire.StartStep>["spec"]>;
 export type ToAgent = MessageInitShape<typeof agentWire.SessionResponseSchema>;
 
 const RUN_PATTERN = /^[a-z0-9-]{1,64}$/;
-const STEP_PATTERN = /^[A-Za-z-]{1,32}$/;
+/** The step of a stage, or what is done to something: "move:UUID", "probe:etcd". */
+const STEP_PATTERN = /^[A-Za-z-]{1,32}(?::[A-Za-z0-9][A-Za-z0-9._@-]{0,127})?$/;
 
 /** The key of a message; a text when it is malformed. The host is the caller's to compare. */
 export function keyFrom(key: agentWire.StepKey | undefined): StepKey | string {
@@ -88,7 +91,13 @@ export function resultFrom(report: agentWire.StepReport): StepResult | string {
     bootIdAfter: report.bootIdAfter,
     ...(report.rebootedAsAsked ? { rebootedAsAsked: true } : {}),
     ...(report.rebootWanted === "" ? {} : { rebootWanted: report.rebootWanted }),
+    ...(report.instance === undefined ? {} : { instance: lookFrom(report.instance) }),
   };
+}
+
+function lookFrom({ bytes, ...look }: platformWire.InstanceLook): Look {
+  const { problem, present, state, job, generation, downtimeMs } = look;
+  return { problem: short(problem), present, state, job, generation, downtimeMs, bytes: Number(bytes) };
 }
 
 /** A host's clock can say anything; what no calendar holds becomes 0, which is "not known". */
@@ -118,6 +127,38 @@ export function inventoryFrom(inventory: agentWire.HookInventory | undefined): I
     hash: short(inventory.hash),
     push: inventory.push,
   };
+}
+
+/** A picture of a host's platform. One that cannot be relied on says so in its problem: a guess could make a host look empty. */
+export function platformFrom(told: platformWire.PlatformInventory): Platform {
+  const inventory = plain(told) as Platform;
+  return {
+    ...inventory,
+    instances: inventory.instances.slice(0, MAX_INSTANCES),
+    problem: short(inventory.problem || problemOf(inventory)),
+  };
+}
+
+function problemOf({ instances, platform }: Platform): string {
+  if (platform === "") return "its agent does not say which platform it has";
+  if (instances.length > MAX_INSTANCES)
+    return `${instances.length} instances; at most ${MAX_INSTANCES} of a host are taken in`;
+  const seen = new Set<string>();
+  for (const { uuid, name } of instances) {
+    if (!UUID_PATTERN.test(uuid)) return `instance ${JSON.stringify(name)}: ${JSON.stringify(uuid)} is no uuid`;
+    if (name === "") return `instance ${uuid}: it has no name`;
+    if (seen.has(uuid)) return `instance ${JSON.stringify(name)}: its uuid ${uuid} is there twice`;
+    seen.add(uuid);
+  }
+  return "";
+}
+
+/** A received message as plain data, which a log can keep: without what belongs to the serialisation. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  const fields = Object.entries(value).filter(([name]) => name !== "$typeName" && name !== "$unknown");
+  return Object.fromEntries(fields.map(([name, field]) => [name, plain(field)]));
 }
 
 export function factsFrom(hello: agentWire.Hello): HostFacts {

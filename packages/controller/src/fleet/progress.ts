@@ -2,6 +2,7 @@
 export interface Progress {
   readonly run: string;
   readonly host: string;
+  /** Name of the step: a stage, or what is done to an instance ("move:UUID"). */
   readonly stage: string;
   readonly percent?: number;
   readonly message: string;
@@ -13,7 +14,7 @@ export class ProgressBoard {
 
   report(progress: Progress): void {
     const hosts = this.#byRun.get(progress.run) ?? new Map<string, Progress>();
-    this.#byRun.set(progress.run, hosts.set(progress.host, progress));
+    this.#byRun.set(progress.run, hosts.set(`${progress.host} ${progress.stage}`, progress));
     for (const listener of this.#listeners) listener(progress);
   }
 
@@ -21,9 +22,10 @@ export class ProgressBoard {
     return [...(this.#byRun.get(run)?.values() ?? [])];
   }
 
-  forget(run: string, host?: string): void {
-    if (host === undefined) this.#byRun.delete(run);
-    else this.#byRun.get(run)?.delete(host);
+  /** What a step, or a whole run, told is over. */
+  forget(run: string, step?: { readonly host: string; readonly stage: string }): void {
+    if (step === undefined) this.#byRun.delete(run);
+    else this.#byRun.get(run)?.delete(`${step.host} ${step.stage}`);
   }
 
   onProgress(listener: (p: Progress) => void): () => void {

@@ -1,7 +1,5 @@
 import { naturalCompare, nearest, SlipwayError } from "@slipway/shared";
-import type { Clock, Roster } from "../coordinator/ports.ts";
-import type { HostInventory } from "../domain/inventory.ts";
-import { defaultPool, type PoolConfig } from "../domain/pool.ts";
+import type { Clock } from "../coordinator/ports.ts";
 import { clusterOf, type KnownHost } from "../planner/plan.ts";
 import type { HostFacts, HostRecord, Inventory, OperatorCordon } from "../store/hosts.ts";
 
@@ -34,7 +32,7 @@ const SEEN_SAVE_MS = 30_000;
  * Who is in the fleet. Facts outlive a restart; connections do not: every host is disconnected since the restart until its
  * agent dials in again.
  */
-export class Registry implements Roster {
+export class Registry {
   readonly #memory: HostMemory;
   readonly #clock: Clock;
   readonly #hosts = new Map<string, Entry>();
@@ -69,14 +67,6 @@ export class Registry implements Roster {
 
   members(cluster: string): readonly string[] {
     return this.#clusters.get(cluster) ?? [];
-  }
-
-  inventories(_cluster: string): readonly HostInventory[] {
-    return [];
-  }
-
-  pool(): PoolConfig {
-    return defaultPool;
   }
 
   entry(name: string): FleetEntry | undefined {

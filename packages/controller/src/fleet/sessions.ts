@@ -5,10 +5,23 @@ import type { Identity } from "@slipway/shared/tls";
 import type { agentWire } from "@slipway/shared/wire";
 import type { Coordinator } from "../coordinator/coordinator.ts";
 import type { AgentCommand, AgentLink } from "../coordinator/ports.ts";
-import { hostOf } from "../domain/run.ts";
+import { isActionName } from "../domain/action.ts";
+import { hostOf, type Run, recordOf } from "../domain/run.ts";
 import { isStepName } from "../domain/words.ts";
-import { commandTo, factsFrom, inventoryFrom, keyFrom, resultFrom, stateFrom, type ToAgent } from "./convert.ts";
+import {
+  commandTo,
+  factsFrom,
+  inventoryFrom,
+  keyFrom,
+  platformFrom,
+  resultFrom,
+  stateFrom,
+  type ToAgent,
+} from "./convert.ts";
+import type { CordonMarks } from "./cordons.ts";
+import type { InventoryBook } from "./inventories.ts";
 import { PING_PREFIX, type PingDesk } from "./pings.ts";
+import { PROBE_PREFIX, type ProbeDesk } from "./probes.ts";
 import type { ProgressBoard } from "./progress.ts";
 import type { PushDesk } from "./pushes.ts";
 import type { Registry } from "./registry.ts";
@@ -24,6 +37,9 @@ export interface SessionPorts {
   readonly progress: ProgressBoard;
   readonly pings: PingDesk;
   readonly pushes: PushDesk;
+  readonly probes: ProbeDesk;
+  readonly book: InventoryBook;
+  readonly cordons: CordonMarks;
   readonly log: Logger;
   /** Who is at the other end; undefined when the certificate says nothing that can be understood. */
   readonly identify: (call: AgentCall) => Identity | undefined;
@@ -224,6 +240,8 @@ export class AgentSessions implements AgentLink {
       },
     });
     registry.connected(name, factsFrom(hello));
+    this.#ports.book.connected(name);
+    this.#ports.cordons.look(name);
     log.info({ host: name, boot: hello.bootId, version: hello.agentVersion }, "agent connected");
     coordinator.agentConnected(name);
     this.#ports.pushes.connected(name, hello.hooks?.hash ?? "");
@@ -241,6 +259,7 @@ export class AgentSessions implements AgentLink {
     this.#ports.registry.disconnected(host);
     this.#ports.pings.disconnected(host);
     this.#ports.pushes.disconnected(host);
+    this.#ports.probes.disconnected(host);
     this.#ports.coordinator.agentDisconnected(host);
     this.#ports.work();
   }
@@ -252,6 +271,12 @@ export class AgentSessions implements AgentLink {
     switch (message.case) {
       case "heartbeat":
         for (const key of message.value.running) this.#own(session, key);
+        this.#ports.book.stillHolds(session.host, message.value.inventorySeq, message.value.inventoryAgeMs);
+        return;
+      case "inventory":
+        this.#ports.book.told(session.host, platformFrom(message.value));
+        this.#ports.cordons.heard(session.host, message.value.cordonedBy);
+        this.#ports.work();
         return;
       case "report":
         this.#report(session, this.#own(session, message.value.key), message.value);
@@ -259,7 +284,9 @@ export class AgentSessions implements AgentLink {
       case "progress": {
         const { run, host, step } = this.#own(session, message.value.key);
         const { percent, message: text } = message.value;
-        if (!coordinator.active().some((r) => r.spec.run === run && hostOf(r, host))) return;
+        // A move is told by its source, and that need not be in the run's scope.
+        const isAsked = (r: Run) => hostOf(r, host) ?? r.hosts.some((h) => h.actions.some((a) => a.on === host));
+        if (!coordinator.active().some((r) => r.spec.run === run && isAsked(r))) return;
         progress.report({ run, host, stage: step, message: text, ...(percent === undefined ? {} : { percent }) });
         return;
       }
@@ -317,10 +344,16 @@ export class AgentSessions implements AgentLink {
       else pings.ended(key.run, host, result.verdict, ack);
       return;
     }
+    if (key.run.startsWith(PROBE_PREFIX)) {
+      const system = key.step.slice(key.step.indexOf(":") + 1);
+      if (typeof result !== "string") this.#ports.probes.ended(key.run, host, system, report.health, result.reason);
+      ack();
+      return;
+    }
     const { step } = key;
     const run = coordinator.run(key.run);
-    const record = run && hostOf(run, host)?.steps.some((s) => s.step === step && s.attempt === key.attempt);
-    if (!isStepName(step) || !record) {
+    const record = run && recordOf(run, { host, step, attempt: key.attempt });
+    if (!(isStepName(step) || isActionName(step)) || !record) {
       log.warn({ host, step: keyText(key) }, "report of a step that was never asked for; acknowledged and dropped");
       ack();
       return;

@@ -36,6 +36,13 @@ export interface OperatorCordon {
   readonly atMs: number;
 }
 
+/** What an agent said last of its platform: the wire's PlatformInventory, serialised, and when it was read (wall clock). */
+export interface InventoryRecord {
+  readonly host: string;
+  readonly inventory: Uint8Array;
+  readonly readMs: number;
+}
+
 export interface HostRecord {
   readonly name: string;
   readonly facts: HostFacts;
@@ -71,6 +78,12 @@ export class HostStore {
       cordon: db.prepare(
         `update hosts set cordoned = ?, cordon_reason = ?, cordoned_by = ?, cordoned_at = ? where name = ?`,
       ),
+      inventories: db.prepare(
+        `select name as host, inventory, inventory_read_at as readMs from hosts where inventory is not null`,
+      ),
+      saveInventory: db.prepare(
+        `update hosts set inventory = :inventory, inventory_read_at = :readMs where name = :host`,
+      ),
     };
   }
 
@@ -87,6 +100,17 @@ export class HostStore {
     this.#db.write(() => {
       for (const { name, facts, lastSeenMs } of records)
         this.#sql.save.run({ name, facts: JSON.stringify(facts), seen: lastSeenMs });
+    });
+  }
+
+  inventories(): InventoryRecord[] {
+    return this.#db.read(() => this.#sql.inventories.all() as InventoryRecord[]);
+  }
+
+  /** Of hosts that were saved before; in one transaction for all of them. */
+  saveInventories(records: Iterable<InventoryRecord>): void {
+    this.#db.write(() => {
+      for (const { host, inventory, readMs } of records) this.#sql.saveInventory.run({ host, inventory, readMs });
     });
   }
 

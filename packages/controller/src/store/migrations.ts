@@ -5,7 +5,8 @@
  *   events   the logs of all runs; everything about a run can be computed from its events
  *   runs     one line per run, for lists and for repeated start requests  } projections of events,
  *   ledger   what runs changed, and what of it still stands               } written in the same transaction
- *   hosts    what each agent said last, and the operator's cordon
+ *   hosts    what each agent said last, of itself and of what runs there, and the operator's cordon
+ *   pools    every pool file that was applied; the last one is in force
  *   audit    what operators did and were refused
  *   tokens   enrolment tokens; only the hash of the secret is kept
  *   pings    ends of no-op steps
@@ -98,6 +99,21 @@ export const migrations: readonly string[] = [
     host text primary key,
     removed_at integer not null,
     removed_by text not null
+  ) strict;
+  `,
+  `
+  alter table ledger add column kind text not null default 'cordon';
+  alter table ledger add column subject text not null default '';
+  alter table ledger add column name text not null default '';
+  alter table hosts add column inventory blob;
+  alter table hosts add column inventory_read_at integer not null default 0;
+  create table pools (
+    number integer primary key,
+    at integer not null,
+    who text not null,
+    file text not null,
+    sha256 text not null,
+    text text not null
   ) strict;
   `,
 ];

@@ -1,6 +1,6 @@
 import { SlipwayError } from "@slipway/shared";
 import type { LogEntry, OpenEntry, Store } from "../coordinator/ports.ts";
-import type { Recorded, RunEvent } from "../domain/events.ts";
+import type { LedgerKind, Recorded, RunEvent } from "../domain/events.ts";
 import type { StoreDatabase } from "./database.ts";
 
 /** A run as lists show it. */
@@ -23,6 +23,10 @@ export interface LedgerRow {
   readonly openedAt: number;
   readonly closedAt: number;
   readonly note: string;
+  readonly kind: LedgerKind;
+  /** Of an instance: its uuid and name; else empty. */
+  readonly subject: string;
+  readonly name: string;
 }
 
 interface EventRow {
@@ -69,7 +73,10 @@ export class RunStore implements Store {
         this.#sql.reopenRun.run(run);
         return;
       case "ledger-opened":
-        this.#sql.openEntry.run(event.id, run, event.host, event.change, event.undo, at);
+        this.#sql.openEntry.run({
+          ...{ id: event.id, run, host: event.host, change: event.change, undo: event.undo, at },
+          ...{ kind: event.kind ?? "cordon", subject: event.subject ?? "", name: event.name ?? "" },
+        });
         return;
       case "ledger-closed":
         this.#sql.closeEntry.run(at, event.note, event.id);
@@ -140,7 +147,7 @@ function recordedOf(row: EventRow): Recorded {
   return { seq: row.seq, t: row.t, at: row.at, event: JSON.parse(row.json) as RunEvent };
 }
 
-const ledgerColumns = `id, run, host, change, undo, opened_at as openedAt, closed_at as closedAt, note`;
+const ledgerColumns = `id, run, host, change, undo, opened_at as openedAt, closed_at as closedAt, note, kind, subject, name`;
 
 function prepare(db: StoreDatabase) {
   return {
@@ -155,7 +162,10 @@ function prepare(db: StoreDatabase) {
     setState: db.prepare(`update runs set state = ? where id = ?`),
     endRun: db.prepare(`update runs set state = 'ended', outcome = ?, ended_at = ? where id = ?`),
     reopenRun: db.prepare(`update runs set state = 'rolling', outcome = '', ended_at = 0 where id = ?`),
-    openEntry: db.prepare(`insert into ledger (id, run, host, change, undo, opened_at) values (?, ?, ?, ?, ?, ?)`),
+    openEntry: db.prepare(
+      `insert into ledger (id, run, host, change, undo, opened_at, kind, subject, name)
+       values (:id, :run, :host, :change, :undo, :at, :kind, :subject, :name)`,
+    ),
     closeEntry: db.prepare(`update ledger set closed_at = ?, note = ? where id = ?`),
     active: db.prepare(`select id from runs where state <> 'ended' order by started_at, rowid`),
     log: db.prepare(`select seq, t, at, json from events where run = ? and seq > ? order by seq`),

@@ -3,6 +3,7 @@ import { StoreDatabase } from "./database.ts";
 import { HostStore } from "./hosts.ts";
 import { MembershipStore } from "./membership.ts";
 import { PingStore } from "./pings.ts";
+import { PoolStore } from "./pools.ts";
 import { RunStore } from "./runs.ts";
 import { TokenStore } from "./tokens.ts";
 
@@ -14,6 +15,7 @@ export interface ControllerStore {
   readonly tokens: TokenStore;
   readonly pings: PingStore;
   readonly membership: MembershipStore;
+  readonly pools: PoolStore;
   /** For tests and diagnosis. */
   readonly database: StoreDatabase;
   close(): void;
@@ -29,6 +31,7 @@ export function openStore(file: string): ControllerStore {
     tokens: new TokenStore(database),
     pings: new PingStore(database),
     membership: new MembershipStore(database),
+    pools: new PoolStore(database),
     database,
     close: () => database.close(),
   };

@@ -6,13 +6,15 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { HostCapacity, Instance } from "../agent/v1/platform_pb.ts";
+import { file_slipway_agent_v1_platform } from "../agent/v1/platform_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file slipway/v1/operator.proto.
  */
 export const file_slipway_v1_operator: GenFile = /*@__PURE__*/
-  fileDesc("ChlzbGlwd2F5L3YxL29wZXJhdG9yLnByb3RvEgpzbGlwd2F5LnYxIkUKBVNjb3BlEg0KBWhvc3RzGAEgAygJEhAKCGNsdXN0ZXJzGAIgAygJEgwKBHBvZHMYAyADKAkSDQoFem9uZXMYBCADKAki+gEKClJ1bk9wdGlvbnMSDgoGZm9yY2VkGAEgASgIEg8KB3BheWxvYWQYAiABKAkSEgoKdGltZW91dF9tcxgDIAEoBBIYChBwaW5nX2ludGVydmFsX21zGAQgASgEEhsKE21haW50ZW5hbmNlX3dhaXRfbXMYBSABKAQSDwoHbWF4X291dBgGIAEoDRISCgpvbl9mYWlsdXJlGAcgASgJEhUKDWFnZW50X3dhaXRfbXMYCCABKAQSFgoOcmVib290X3dhaXRfbXMYCSABKAQSEAoIZ3JhY2VfbXMYCiABKAQSCgoCb3AYCyABKAkSDgoGcmVib290GAwgASgJIlgKC1BsYW5SZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRInCgdvcHRpb25zGAIgASgLMhYuc2xpcHdheS52MS5SdW5PcHRpb25zIjIKDFBsYW5SZXNwb25zZRIiCgRwbGFuGAEgASgLMhQuc2xpcHdheS52MS5QbGFuVmlldyLdAQoIUGxhblZpZXcSIwoFd2F2ZXMYASADKAsyFC5zbGlwd2F5LnYxLldhdmVWaWV3EigKB3NraXBwZWQYAiADKAsyFy5zbGlwd2F5LnYxLlBsYW5uZWRIb3N0EiQKCGJsb2NrZXJzGAMgAygLMhIuc2xpcHdheS52MS5SZWFzb24SJAoId2FybmluZ3MYBCADKAsyEi5zbGlwd2F5LnYxLlJlYXNvbhInCgdvcHRpb25zGAUgASgLMhYuc2xpcHdheS52MS5SdW5PcHRpb25zEg0KBWhvc3RzGAYgAygJIlMKCFdhdmVWaWV3Eg4KBm51bWJlchgBIAEoDRIPCgdjbHVzdGVyGAIgASgJEiYKBWhvc3RzGAMgAygLMhcuc2xpcHdheS52MS5QbGFubmVkSG9zdCJfCgtQbGFubmVkSG9zdBIMCgRob3N0GAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSDQoFc3RlcHMYAyADKAkSIgoGcmVhc29uGAQgASgLMhIuc2xpcHdheS52MS5SZWFzb24iQgoGUmVhc29uEgwKBHJ1bGUYASABKAkSDwoHc3ViamVjdBgCIAEoCRIMCgR0ZXh0GAMgASgJEgsKA2ZpeBgEIAEoCSJwCg9TdGFydFJ1blJlcXVlc3QSIAoFc2NvcGUYASABKAsyES5zbGlwd2F5LnYxLlNjb3BlEicKB29wdGlvbnMYAiABKAsyFi5zbGlwd2F5LnYxLlJ1bk9wdGlvbnMSEgoKcmVxdWVzdF9pZBgDIAEoCSJDChBTdGFydFJ1blJlc3BvbnNlEgsKA3J1bhgBIAEoCRIiCgRwbGFuGAIgASgLMhQuc2xpcHdheS52MS5QbGFuVmlldyIxCg9XYXRjaFJ1blJlcXVlc3QSCwoDcnVuGAEgASgJEhEKCWFmdGVyX3NlcRgCIAEoBCKZAQoQV2F0Y2hSdW5SZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlld0gAEiMKBGxpbmUYAiABKAsyEy5zbGlwd2F5LnYxLkxvZ0xpbmVIABIsCghwcm9ncmVzcxgDIAEoCzIYLnNsaXB3YXkudjEuUHJvZ3Jlc3NWaWV3SABCCQoHbWVzc2FnZSJECgdMb2dMaW5lEgsKA3NlcRgBIAEoBBINCgVhdF9tcxgCIAEoAxIPCgdzdWJqZWN0GAMgASgJEgwKBHRleHQYBCABKAkiXgoMUHJvZ3Jlc3NWaWV3EgwKBGhvc3QYASABKAkSDQoFc3RhZ2UYAiABKAkSFAoHcGVyY2VudBgDIAEoDUgAiAEBEg8KB21lc3NhZ2UYBCABKAlCCgoIX3BlcmNlbnQiwwIKB1J1blZpZXcSCwoDcnVuGAEgASgJEg0KBXN0YXRlGAIgASgJEg8KB291dGNvbWUYAyABKAkSDwoHZGV0YWlscxgEIAEoCRIOCgZwYXVzZWQYBSABKAgSKAoMcGF1c2VfcmVhc29uGAYgASgLMhIuc2xpcHdheS52MS5SZWFzb24SFQoNc3RhcnRlZF9hdF9tcxgHIAEoAxITCgtlbmRlZF9hdF9tcxgIIAEoAxISCgpzdGFydGVkX2J5GAkgASgJEicKB29wdGlvbnMYCiABKAsyFi5zbGlwd2F5LnYxLlJ1bk9wdGlvbnMSIAoFc2NvcGUYCyABKAsyES5zbGlwd2F5LnYxLlNjb3BlEiMKBWhvc3RzGAwgAygLMhQuc2xpcHdheS52MS5Ib3N0VmlldxIQCghsYXN0X3NlcRgNIAEoBCKZAgoISG9zdFZpZXcSDAoEbmFtZRgBIAEoCRIPCgdjbHVzdGVyGAIgASgJEgwKBHdhdmUYAyABKA0SDQoFc3RhdGUYBCABKAkSDwoHb3V0Y29tZRgFIAEoCRITCgtyZWFzb25fY29kZRgGIAEoCRIOCgZyZWFzb24YByABKAkSEAoIY29yZG9uZWQYCCABKAgSDAoEc3RlcBgJIAEoCRIPCgdhdHRlbXB0GAogASgNEhoKEnN0ZXBfc3RhcnRlZF9hdF9tcxgLIAEoAxInCgZzdGFnZXMYDCADKAsyFy5zbGlwd2F5LnYxLlN0YWdlUmVjb3JkEiUKCXdhaXRzX2ZvchgNIAMoCzISLnNsaXB3YXkudjEuUmVhc29uIs8BCgtTdGFnZVJlY29yZBINCgVzdGFnZRgBIAEoCRIPCgdhdHRlbXB0GAIgASgNEg8KB3ZlcmRpY3QYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESDgoGc2lnbmFsGAUgASgJEhIKCnN0YXJ0ZWRfYXQYBiABKAkSEAoIZW5kZWRfYXQYByABKAkSEwoLZHVyYXRpb25fbXMYCCABKAQSDgoGcmVhc29uGAkgASgJEg4KBm91dHB1dBgKIAEoCUIMCgpfZXhpdF9jb2RlIiAKD0xpc3RSdW5zUmVxdWVzdBINCgVsaW1pdBgBIAEoDSI1ChBMaXN0UnVuc1Jlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5zbGlwd2F5LnYxLlJ1blZpZXciHAoNR2V0UnVuUmVxdWVzdBILCgNydW4YASABKAkiMgoOR2V0UnVuUmVzcG9uc2USIAoDcnVuGAEgASgLMhMuc2xpcHdheS52MS5SdW5WaWV3Ih8KEEdldFJlcG9ydFJlcXVlc3QSCwoDcnVuGAEgASgJIlkKEUdldFJlcG9ydFJlc3BvbnNlEiIKBnJlcG9ydBgBIAEoCzISLnNsaXB3YXkudjEuUmVwb3J0EiAKA2xvZxgCIAMoCzITLnNsaXB3YXkudjEuTG9nTGluZSKwAgoGUmVwb3J0EgsKA3J1bhgBIAEoCRIPCgdvdXRjb21lGAIgASgJEg8KB3N1Y2Nlc3MYAyABKAgSDwoHZGV0YWlscxgEIAEoCRItCgxob3N0c3VwZGF0ZWQYBSADKAsyFy5zbGlwd2F5LnYxLkhvc3RVcGRhdGVkEi0KDGhvc3Rzc2tpcHBlZBgGIAMoCzIXLnNsaXB3YXkudjEuSG9zdFNraXBwZWQSJQoFaG9zdHMYByADKAsyFi5zbGlwd2F5LnYxLkhvc3RSZXBvcnQSEgoKc3RhcnRlZF9hdBgIIAEoCRIQCghlbmRlZF9hdBgJIAEoCRISCgpzdGFydGVkX2J5GAogASgJEicKBmxlZGdlchgLIAMoCzIXLnNsaXB3YXkudjEuTGVkZ2VyRW50cnkiYwoLSG9zdFVwZGF0ZWQSDgoGaG9zdGlkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEhEKCXN0YXJ0ZGF0ZRgDIAEoCRIPCgdlbmRkYXRlGAQgASgJEg4KBm91dHB1dBgFIAEoCSI/CgtIb3N0U2tpcHBlZBIOCgZob3N0aWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJInkKCkhvc3RSZXBvcnQSDAoEbmFtZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRITCgtyZWFzb25fY29kZRgEIAEoCRInCgZzdGFnZXMYBSADKAsyFy5zbGlwd2F5LnYxLlN0YWdlUmVjb3JkIlcKEUNvbnRyb2xSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCRIlCgZhY3Rpb24YAiABKA4yFS5zbGlwd2F5LnYxLlJ1bkFjdGlvbhIOCgZyZWFzb24YAyABKAkiNgoSQ29udHJvbFJ1blJlc3BvbnNlEiAKA3J1bhgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlldyJnChJDb250cm9sSG9zdFJlcXVlc3QSCwoDcnVuGAEgASgJEgwKBGhvc3QYAiABKAkSJgoGYWN0aW9uGAMgASgOMhYuc2xpcHdheS52MS5Ib3N0QWN0aW9uEg4KBnJlYXNvbhgEIAEoCSI3ChNDb250cm9sSG9zdFJlc3BvbnNlEiAKA3J1bhgBIAEoCzITLnNsaXB3YXkudjEuUnVuVmlldyJFChBMaXN0SG9zdHNSZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRIPCgdyZWZyZXNoGAIgASgIIjkKEUxpc3RIb3N0c1Jlc3BvbnNlEiQKBWhvc3RzGAEgAygLMhUuc2xpcHdheS52MS5GbGVldEhvc3QiHgoOR2V0SG9zdFJlcXVlc3QSDAoEaG9zdBgBIAEoCSI2Cg9HZXRIb3N0UmVzcG9uc2USIwoEaG9zdBgBIAEoCzIVLnNsaXB3YXkudjEuRmxlZXRIb3N0IsgDCglGbGVldEhvc3QSDAoEbmFtZRgBIAEoCRIxCgZsYWJlbHMYAiADKAsyIS5zbGlwd2F5LnYxLkZsZWV0SG9zdC5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYAyABKAgSEAoIc2luY2VfbXMYBCABKAMSGQoRbGFzdF9oZWFydGJlYXRfbXMYBSABKAMSDwoHYm9vdF9pZBgGIAEoCRIVCg1hZ2VudF92ZXJzaW9uGAcgASgJEg4KBmtlcm5lbBgIIAEoCRIUCgxub2RlX3ZlcnNpb24YCSABKAkSEAoIZXhlY3V0b3IYCiABKAkSEAoIY29yZG9uZWQYCyABKAgSFQoNY29yZG9uX3JlYXNvbhgMIAEoCRIjCgVob29rcxgNIAMoCzIULnNsaXB3YXkudjEuSG9va1ZpZXcSEQoJaG9va3NfZGlyGA4gASgJEhUKDWhvb2tzX3Byb2JsZW0YDyABKAkSCwoDcnVuGBAgASgJEhIKCmhvb2tzX2hhc2gYESABKAkSEgoKaG9va3NfcHVzaBgSIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkgKCEhvb2tWaWV3Eg0KBXN0YWdlGAEgASgJEgwKBGZpbGUYAiABKAkSDgoGc2hhMjU2GAMgASgJEg8KB3Byb2JsZW0YBCABKAkiHgoOV2h5SG9zdFJlcXVlc3QSDAoEaG9zdBgBIAEoCSJECg9XaHlIb3N0UmVzcG9uc2USDAoEaG9zdBgBIAEoCRIjCgdyZWFzb25zGAIgAygLMhIuc2xpcHdheS52MS5SZWFzb24iSAoQUGluZ0hvc3RzUmVxdWVzdBIgCgVzY29wZRgBIAEoCzIRLnNsaXB3YXkudjEuU2NvcGUSEgoKdGltZW91dF9tcxgCIAEoBCI4ChFQaW5nSG9zdHNSZXNwb25zZRIjCgVob3N0cxgBIAMoCzIULnNsaXB3YXkudjEuSG9zdFBpbmciSwoISG9zdFBpbmcSDAoEaG9zdBgBIAEoCRIKCgJvaxgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhQKDG1pbGxpc2Vjb25kcxgEIAEoASJCChBTZXRDb3Jkb25SZXF1ZXN0EgwKBGhvc3QYASABKAkSEAoIY29yZG9uZWQYAiABKAgSDgoGcmVhc29uGAMgASgJIjgKEVNldENvcmRvblJlc3BvbnNlEiMKBGhvc3QYASABKAsyFS5zbGlwd2F5LnYxLkZsZWV0SG9zdCIgChFMaXN0TGVkZ2VyUmVxdWVzdBILCgNhbGwYASABKAgiPgoSTGlzdExlZGdlclJlc3BvbnNlEigKB2VudHJpZXMYASADKAsyFy5zbGlwd2F5LnYxLkxlZGdlckVudHJ5IowBCgtMZWRnZXJFbnRyeRIKCgJpZBgBIAEoCRILCgNydW4YAiABKAkSDAoEaG9zdBgDIAEoCRIOCgZjaGFuZ2UYBCABKAkSDAoEdW5kbxgFIAEoCRIUCgxvcGVuZWRfYXRfbXMYBiABKAMSFAoMY2xvc2VkX2F0X21zGAcgASgDEgwKBG5vdGUYCCABKAkiIQoQTGlzdEF1ZGl0UmVxdWVzdBINCgVsaW1pdBgBIAEoDSI8ChFMaXN0QXVkaXRSZXNwb25zZRInCgdlbnRyaWVzGAEgAygLMhYuc2xpcHdheS52MS5BdWRpdEVudHJ5ImQKCkF1ZGl0RW50cnkSDQoFYXRfbXMYASABKAMSCwoDd2hvGAIgASgJEgwKBHJvbGUYAyABKAkSDgoGbWV0aG9kGAQgASgJEgwKBHdoYXQYBSABKAkSDgoGcmVzdWx0GAYgASgJIjIKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRob3N0GAEgASgJEg4KBnR0bF9tcxgCIAEoBCJPChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhUKDWV4cGlyZXNfYXRfbXMYAiABKAMSEgoKZW5yb2xfcG9ydBgDIAEoDSJ7ChBQdXNoSG9va3NSZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRIjCgVmaWxlcxgCIAMoCzIULnNsaXB3YXkudjEuSG9va0ZpbGUSDAoEaGFzaBgDIAEoCRISCgp0aW1lb3V0X21zGAQgASgEIj0KCEhvb2tGaWxlEgwKBG5hbWUYASABKAkSDwoHY29udGVudBgCIAEoDBISCgpleGVjdXRhYmxlGAMgASgIIjgKEVB1c2hIb29rc1Jlc3BvbnNlEiMKBWhvc3RzGAEgAygLMhQuc2xpcHdheS52MS5Ib29rUHVzaCJmCghIb29rUHVzaBIMCgRob3N0GAEgASgJEgoKAm9rGAIgASgIEg8KB2NoYW5nZWQYAyABKAgSDwoHcHJvYmxlbRgEIAEoCRIMCgRoYXNoGAUgASgJEhAKCHJlcGxhY2VkGAYgASgJIjEKEVJlbW92ZUhvc3RSZXF1ZXN0EgwKBGhvc3QYASABKAkSDgoGcmVhc29uGAIgASgJIjkKElJlbW92ZUhvc3RSZXNwb25zZRIMCgRob3N0GAEgASgJEhUKDXdhc19jb25uZWN0ZWQYAiABKAgqhAEKCVJ1bkFjdGlvbhIaChZSVU5fQUNUSU9OX1VOU1BFQ0lGSUVEEAASFAoQUlVOX0FDVElPTl9QQVVTRRABEhUKEVJVTl9BQ1RJT05fUkVTVU1FEAISFAoQUlVOX0FDVElPTl9BQk9SVBADEhgKFFJVTl9BQ1RJT05fQUJPUlRfTk9XEAQqcQoKSG9zdEFjdGlvbhIbChdIT1NUX0FDVElPTl9VTlNQRUNJRklFRBAAEhUKEUhPU1RfQUNUSU9OX1JFVFJZEAESFAoQSE9TVF9BQ1RJT05fU0tJUBACEhkKFUhPU1RfQUNUSU9OX01BUktfRE9ORRADMq8KCg9PcGVyYXRvclNlcnZpY2USOQoEUGxhbhIXLnNsaXB3YXkudjEuUGxhblJlcXVlc3QaGC5zbGlwd2F5LnYxLlBsYW5SZXNwb25zZRJFCghTdGFydFJ1bhIbLnNsaXB3YXkudjEuU3RhcnRSdW5SZXF1ZXN0Ghwuc2xpcHdheS52MS5TdGFydFJ1blJlc3BvbnNlEkcKCFdhdGNoUnVuEhsuc2xpcHdheS52MS5XYXRjaFJ1blJlcXVlc3QaHC5zbGlwd2F5LnYxLldhdGNoUnVuUmVzcG9uc2UwARJFCghMaXN0UnVucxIbLnNsaXB3YXkudjEuTGlzdFJ1bnNSZXF1ZXN0Ghwuc2xpcHdheS52MS5MaXN0UnVuc1Jlc3BvbnNlEj8KBkdldFJ1bhIZLnNsaXB3YXkudjEuR2V0UnVuUmVxdWVzdBoaLnNsaXB3YXkudjEuR2V0UnVuUmVzcG9uc2USSAoJR2V0UmVwb3J0Ehwuc2xpcHdheS52MS5HZXRSZXBvcnRSZXF1ZXN0Gh0uc2xpcHdheS52MS5HZXRSZXBvcnRSZXNwb25zZRJLCgpDb250cm9sUnVuEh0uc2xpcHdheS52MS5Db250cm9sUnVuUmVxdWVzdBoeLnNsaXB3YXkudjEuQ29udHJvbFJ1blJlc3BvbnNlEk4KC0NvbnRyb2xIb3N0Eh4uc2xpcHdheS52MS5Db250cm9sSG9zdFJlcXVlc3QaHy5zbGlwd2F5LnYxLkNvbnRyb2xIb3N0UmVzcG9uc2USSAoJTGlzdEhvc3RzEhwuc2xpcHdheS52MS5MaXN0SG9zdHNSZXF1ZXN0Gh0uc2xpcHdheS52MS5MaXN0SG9zdHNSZXNwb25zZRJCCgdHZXRIb3N0Ehouc2xpcHdheS52MS5HZXRIb3N0UmVxdWVzdBobLnNsaXB3YXkudjEuR2V0SG9zdFJlc3BvbnNlEkIKB1doeUhvc3QSGi5zbGlwd2F5LnYxLldoeUhvc3RSZXF1ZXN0Ghsuc2xpcHdheS52MS5XaHlIb3N0UmVzcG9uc2USSAoJUGluZ0hvc3RzEhwuc2xpcHdheS52MS5QaW5nSG9zdHNSZXF1ZXN0Gh0uc2xpcHdheS52MS5QaW5nSG9zdHNSZXNwb25zZRJICglTZXRDb3Jkb24SHC5zbGlwd2F5LnYxLlNldENvcmRvblJlcXVlc3QaHS5zbGlwd2F5LnYxLlNldENvcmRvblJlc3BvbnNlEksKCkxpc3RMZWRnZXISHS5zbGlwd2F5LnYxLkxpc3RMZWRnZXJSZXF1ZXN0Gh4uc2xpcHdheS52MS5MaXN0TGVkZ2VyUmVzcG9uc2USSAoJTGlzdEF1ZGl0Ehwuc2xpcHdheS52MS5MaXN0QXVkaXRSZXF1ZXN0Gh0uc2xpcHdheS52MS5MaXN0QXVkaXRSZXNwb25zZRJOCgtDcmVhdGVUb2tlbhIeLnNsaXB3YXkudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Gh8uc2xpcHdheS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEkgKCVB1c2hIb29rcxIcLnNsaXB3YXkudjEuUHVzaEhvb2tzUmVxdWVzdBodLnNsaXB3YXkudjEuUHVzaEhvb2tzUmVzcG9uc2USSwoKUmVtb3ZlSG9zdBIdLnNsaXB3YXkudjEuUmVtb3ZlSG9zdFJlcXVlc3QaHi5zbGlwd2F5LnYxLlJlbW92ZUhvc3RSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChlzbGlwd2F5L3YxL29wZXJhdG9yLnByb3RvEgpzbGlwd2F5LnYxIkUKBVNjb3BlEg0KBWhvc3RzGAEgAygJEhAKCGNsdXN0ZXJzGAIgAygJEgwKBHBvZHMYAyADKAkSDQoFem9uZXMYBCADKAki4wIKClJ1bk9wdGlvbnMSDgoGZm9yY2VkGAEgASgIEg8KB3BheWxvYWQYAiABKAkSEgoKdGltZW91dF9tcxgDIAEoBBIYChBwaW5nX2ludGVydmFsX21zGAQgASgEEhsKE21haW50ZW5hbmNlX3dhaXRfbXMYBSABKAQSDwoHbWF4X291dBgGIAEoDRISCgpvbl9mYWlsdXJlGAcgASgJEhUKDWFnZW50X3dhaXRfbXMYCCABKAQSFgoOcmVib290X3dhaXRfbXMYCSABKAQSEAoIZ3JhY2VfbXMYCiABKAQSCgoCb3AYCyABKAkSDgoGcmVib290GAwgASgJEg4KBnJldHVybhgNIAEoCRIYChBvbl9kcmFpbl9mYWlsdXJlGA4gASgJEhQKDGNvbnNlbnRfc3RvcBgPIAMoCRInCgVtb3ZlcxgQIAMoCzIYLnNsaXB3YXkudjEuSW5zdGFuY2VNb3ZlIjYKDEluc3RhbmNlTW92ZRIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSCgoCdG8YAyABKAkiWAoLUGxhblJlcXVlc3QSIAoFc2NvcGUYASABKAsyES5zbGlwd2F5LnYxLlNjb3BlEicKB29wdGlvbnMYAiABKAsyFi5zbGlwd2F5LnYxLlJ1bk9wdGlvbnMiMgoMUGxhblJlc3BvbnNlEiIKBHBsYW4YASABKAsyFC5zbGlwd2F5LnYxLlBsYW5WaWV3IvsBCghQbGFuVmlldxIjCgV3YXZlcxgBIAMoCzIULnNsaXB3YXkudjEuV2F2ZVZpZXcSKAoHc2tpcHBlZBgCIAMoCzIXLnNsaXB3YXkudjEuUGxhbm5lZEhvc3QSJAoIYmxvY2tlcnMYAyADKAsyEi5zbGlwd2F5LnYxLlJlYXNvbhIkCgh3YXJuaW5ncxgEIAMoCzISLnNsaXB3YXkudjEuUmVhc29uEicKB29wdGlvbnMYBSABKAsyFi5zbGlwd2F5LnYxLlJ1bk9wdGlvbnMSDQoFaG9zdHMYBiADKAkSDQoFbW92ZXMYByABKA0SDQoFZmxvb3IYCCABKA0iUwoIV2F2ZVZpZXcSDgoGbnVtYmVyGAEgASgNEg8KB2NsdXN0ZXIYAiABKAkSJgoFaG9zdHMYAyADKAsyFy5zbGlwd2F5LnYxLlBsYW5uZWRIb3N0Io8BCgtQbGFubmVkSG9zdBIMCgRob3N0GAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSDQoFc3RlcHMYAyADKAkSIgoGcmVhc29uGAQgASgLMhIuc2xpcHdheS52MS5SZWFzb24SLgoJaW5zdGFuY2VzGAUgAygLMhsuc2xpcHdheS52MS5QbGFubmVkSW5zdGFuY2UiawoPUGxhbm5lZEluc3RhbmNlEgwKBHV1aWQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZhY3Rpb24YAyABKAkSDAoEaG9zdBgEIAEoCRIKCgJieRgFIAEoCRISCgptZW1vcnlfbWliGAYgASgNIkIKBlJlYXNvbhIMCgRydWxlGAEgASgJEg8KB3N1YmplY3QYAiABKAkSDAoEdGV4dBgDIAEoCRILCgNmaXgYBCABKAkicAoPU3RhcnRSdW5SZXF1ZXN0EiAKBXNjb3BlGAEgASgLMhEuc2xpcHdheS52MS5TY29wZRInCgdvcHRpb25zGAIgASgLMhYuc2xpcHdheS52MS5SdW5PcHRpb25zEhIKCnJlcXVlc3RfaWQYAyABKAkiQwoQU3RhcnRSdW5SZXNwb25zZRILCgNydW4YASABKAkSIgoEcGxhbhgCIAEoCzIULnNsaXB3YXkudjEuUGxhblZpZXciMQoPV2F0Y2hSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCRIRCglhZnRlcl9zZXEYAiABKAQimQEKEFdhdGNoUnVuUmVzcG9uc2USJwoIc25hcHNob3QYASABKAsyEy5zbGlwd2F5LnYxLlJ1blZpZXdIABIjCgRsaW5lGAIgASgLMhMuc2xpcHdheS52MS5Mb2dMaW5lSAASLAoIcHJvZ3Jlc3MYAyABKAsyGC5zbGlwd2F5LnYxLlByb2dyZXNzVmlld0gAQgkKB21lc3NhZ2UiRAoHTG9nTGluZRILCgNzZXEYASABKAQSDQoFYXRfbXMYAiABKAMSDwoHc3ViamVjdBgDIAEoCRIMCgR0ZXh0GAQgASgJIl4KDFByb2dyZXNzVmlldxIMCgRob3N0GAEgASgJEg0KBXN0YWdlGAIgASgJEhQKB3BlcmNlbnQYAyABKA1IAIgBARIPCgdtZXNzYWdlGAQgASgJQgoKCF9wZXJjZW50IsMCCgdSdW5WaWV3EgsKA3J1bhgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdvdXRjb21lGAMgASgJEg8KB2RldGFpbHMYBCABKAkSDgoGcGF1c2VkGAUgASgIEigKDHBhdXNlX3JlYXNvbhgGIAEoCzISLnNsaXB3YXkudjEuUmVhc29uEhUKDXN0YXJ0ZWRfYXRfbXMYByABKAMSEwoLZW5kZWRfYXRfbXMYCCABKAMSEgoKc3RhcnRlZF9ieRgJIAEoCRInCgdvcHRpb25zGAogASgLMhYuc2xpcHdheS52MS5SdW5PcHRpb25zEiAKBXNjb3BlGAsgASgLMhEuc2xpcHdheS52MS5TY29wZRIjCgVob3N0cxgMIAMoCzIULnNsaXB3YXkudjEuSG9zdFZpZXcSEAoIbGFzdF9zZXEYDSABKAQimwMKCEhvc3RWaWV3EgwKBG5hbWUYASABKAkSDwoHY2x1c3RlchgCIAEoCRIMCgR3YXZlGAMgASgNEg0KBXN0YXRlGAQgASgJEg8KB291dGNvbWUYBSABKAkSEwoLcmVhc29uX2NvZGUYBiABKAkSDgoGcmVhc29uGAcgASgJEhAKCGNvcmRvbmVkGAggASgIEgwKBHN0ZXAYCSABKAkSDwoHYXR0ZW1wdBgKIAEoDRIaChJzdGVwX3N0YXJ0ZWRfYXRfbXMYCyABKAMSJwoGc3RhZ2VzGAwgAygLMhcuc2xpcHdheS52MS5TdGFnZVJlY29yZBIlCgl3YWl0c19mb3IYDSADKAsyEi5zbGlwd2F5LnYxLlJlYXNvbhItCglpbnN0YW5jZXMYDiADKAsyGi5zbGlwd2F5LnYxLkluc3RhbmNlQWN0aW9uEhYKDmluc3RhbmNlc19kb25lGA8gASgNEhYKDmluc3RhbmNlc19sZWZ0GBAgASgNEiEKBW5vdGVzGBEgAygLMhIuc2xpcHdheS52MS5SZWFzb24iiQIKDkluc3RhbmNlQWN0aW9uEgwKBHV1aWQYASABKAkSDAoEbmFtZRgCIAEoCRIMCgR2ZXJiGAMgASgJEg8KB3B1cnBvc2UYBCABKAkSDAoEZnJvbRgFIAEoCRIKCgJ0bxgGIAEoCRIPCgdvdXRjb21lGAcgASgJEg4KBnJlYXNvbhgIIAEoCRIVCg1zdGFydGVkX2F0X21zGAkgASgDEhMKC2R1cmF0aW9uX21zGAogASgEEhMKC2Rvd250aW1lX21zGAsgASgNEg8KB2F0dGVtcHQYDCABKA0SFAoHcGVyY2VudBgNIAEoDUgAiAEBEg0KBWJ5dGVzGA4gASgEQgoKCF9wZXJjZW50Is8BCgtTdGFnZVJlY29yZBINCgVzdGFnZRgBIAEoCRIPCgdhdHRlbXB0GAIgASgNEg8KB3ZlcmRpY3QYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESDgoGc2lnbmFsGAUgASgJEhIKCnN0YXJ0ZWRfYXQYBiABKAkSEAoIZW5kZWRfYXQYByABKAkSEwoLZHVyYXRpb25fbXMYCCABKAQSDgoGcmVhc29uGAkgASgJEg4KBm91dHB1dBgKIAEoCUIMCgpfZXhpdF9jb2RlIiAKD0xpc3RSdW5zUmVxdWVzdBINCgVsaW1pdBgBIAEoDSI1ChBMaXN0UnVuc1Jlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5zbGlwd2F5LnYxLlJ1blZpZXciHAoNR2V0UnVuUmVxdWVzdBILCgNydW4YASABKAkiMgoOR2V0UnVuUmVzcG9uc2USIAoDcnVuGAEgASgLMhMuc2xpcHdheS52MS5SdW5WaWV3Ih8KEEdldFJlcG9ydFJlcXVlc3QSCwoDcnVuGAEgASgJIlkKEUdldFJlcG9ydFJlc3BvbnNlEiIKBnJlcG9ydBgBIAEoCzISLnNsaXB3YXkudjEuUmVwb3J0EiAKA2xvZxgCIAMoCzITLnNsaXB3YXkudjEuTG9nTGluZSKwAgoGUmVwb3J0EgsKA3J1bhgBIAEoCRIPCgdvdXRjb21lGAIgASgJEg8KB3N1Y2Nlc3MYAyABKAgSDwoHZGV0YWlscxgEIAEoCRItCgxob3N0c3VwZGF0ZWQYBSADKAsyFy5zbGlwd2F5LnYxLkhvc3RVcGRhdGVkEi0KDGhvc3Rzc2tpcHBlZBgGIAMoCzIXLnNsaXB3YXkudjEuSG9zdFNraXBwZWQSJQoFaG9zdHMYByADKAsyFi5zbGlwd2F5LnYxLkhvc3RSZXBvcnQSEgoKc3RhcnRlZF9hdBgIIAEoCRIQCghlbmRlZF9hdBgJIAEoCRISCgpzdGFydGVkX2J5GAogASgJEicKBmxlZGdlchgLIAMoCzIXLnNsaXB3YXkudjEuTGVkZ2VyRW50cnkiYwoLSG9zdFVwZGF0ZWQSDgoGaG9zdGlkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEhEKCXN0YXJ0ZGF0ZRgDIAEoCRIPCgdlbmRkYXRlGAQgASgJEg4KBm91dHB1dBgFIAEoCSI/CgtIb3N0U2tpcHBlZBIOCgZob3N0aWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJIssBCgpIb3N0UmVwb3J0EgwKBG5hbWUYASABKAkSDwoHb3V0Y29tZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSEwoLcmVhc29uX2NvZGUYBCABKAkSJwoGc3RhZ2VzGAUgAygLMhcuc2xpcHdheS52MS5TdGFnZVJlY29yZBItCglpbnN0YW5jZXMYBiADKAsyGi5zbGlwd2F5LnYxLkluc3RhbmNlQWN0aW9uEiEKBW5vdGVzGAcgAygLMhIuc2xpcHdheS52MS5SZWFzb24iVwoRQ29udHJvbFJ1blJlcXVlc3QSCwoDcnVuGAEgASgJEiUKBmFjdGlvbhgCIAEoDjIVLnNsaXB3YXkudjEuUnVuQWN0aW9uEg4KBnJlYXNvbhgDIAEoCSI2ChJDb250cm9sUnVuUmVzcG9uc2USIAoDcnVuGAEgASgLMhMuc2xpcHdheS52MS5SdW5WaWV3ImcKEkNvbnRyb2xIb3N0UmVxdWVzdBILCgNydW4YASABKAkSDAoEaG9zdBgCIAEoCRImCgZhY3Rpb24YAyABKA4yFi5zbGlwd2F5LnYxLkhvc3RBY3Rpb24SDgoGcmVhc29uGAQgASgJIjcKE0NvbnRyb2xIb3N0UmVzcG9uc2USIAoDcnVuGAEgASgLMhMuc2xpcHdheS52MS5SdW5WaWV3IkUKEExpc3RIb3N0c1JlcXVlc3QSIAoFc2NvcGUYASABKAsyES5zbGlwd2F5LnYxLlNjb3BlEg8KB3JlZnJlc2gYAiABKAgiOQoRTGlzdEhvc3RzUmVzcG9uc2USJAoFaG9zdHMYASADKAsyFS5zbGlwd2F5LnYxLkZsZWV0SG9zdCIeCg5HZXRIb3N0UmVxdWVzdBIMCgRob3N0GAEgASgJIjYKD0dldEhvc3RSZXNwb25zZRIjCgRob3N0GAEgASgLMhUuc2xpcHdheS52MS5GbGVldEhvc3Qi9AMKCUZsZWV0SG9zdBIMCgRuYW1lGAEgASgJEjEKBmxhYmVscxgCIAMoCzIhLnNsaXB3YXkudjEuRmxlZXRIb3N0LkxhYmVsc0VudHJ5EhEKCWNvbm5lY3RlZBgDIAEoCBIQCghzaW5jZV9tcxgEIAEoAxIZChFsYXN0X2hlYXJ0YmVhdF9tcxgFIAEoAxIPCgdib290X2lkGAYgASgJEhUKDWFnZW50X3ZlcnNpb24YByABKAkSDgoGa2VybmVsGAggASgJEhQKDG5vZGVfdmVyc2lvbhgJIAEoCRIQCghleGVjdXRvchgKIAEoCRIQCghjb3Jkb25lZBgLIAEoCBIVCg1jb3Jkb25fcmVhc29uGAwgASgJEiMKBWhvb2tzGA0gAygLMhQuc2xpcHdheS52MS5Ib29rVmlldxIRCglob29rc19kaXIYDiABKAkSFQoNaG9va3NfcHJvYmxlbRgPIAEoCRILCgNydW4YECABKAkSEgoKaG9va3NfaGFzaBgRIAEoCRISCgpob29rc19wdXNoGBIgASgIEioKCHBsYXRmb3JtGBMgASgLMhguc2xpcHdheS52MS5Ib3N0UGxhdGZvcm0aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKlAgoMSG9zdFBsYXRmb3JtEhAKCHBsYXRmb3JtGAEgASgJEg8KB3Byb2JsZW0YAiABKAkSEgoKcmVhZF9hdF9tcxgDIAEoAxINCgVmcmVzaBgEIAEoCBIwCghjYXBhY2l0eRgFIAEoCzIeLnNsaXB3YXkuYWdlbnQudjEuSG9zdENhcGFjaXR5EhcKD21lbW9yeV91c2VkX21pYhgGIAEoDRIYChBtZW1vcnlfbGltaXRfbWliGAcgASgNEhIKCnZjcHVzX3VzZWQYCCABKA0SEwoLdmNwdXNfbGltaXQYCSABKA0SEQoJaW5zdGFuY2VzGAogASgNEhkKEWluc3RhbmNlc19ydW5uaW5nGAsgASgNEhMKC2NvcmRvbmVkX2J5GAwgASgJIkgKCEhvb2tWaWV3Eg0KBXN0YWdlGAEgASgJEgwKBGZpbGUYAiABKAkSDgoGc2hhMjU2GAMgASgJEg8KB3Byb2JsZW0YBCABKAkiHgoOV2h5SG9zdFJlcXVlc3QSDAoEaG9zdBgBIAEoCSJECg9XaHlIb3N0UmVzcG9uc2USDAoEaG9zdBgBIAEoCRIjCgdyZWFzb25zGAIgAygLMhIuc2xpcHdheS52MS5SZWFzb24iSAoQUGluZ0hvc3RzUmVxdWVzdBIgCgVzY29wZRgBIAEoCzIRLnNsaXB3YXkudjEuU2NvcGUSEgoKdGltZW91dF9tcxgCIAEoBCI4ChFQaW5nSG9zdHNSZXNwb25zZRIjCgVob3N0cxgBIAMoCzIULnNsaXB3YXkudjEuSG9zdFBpbmciSwoISG9zdFBpbmcSDAoEaG9zdBgBIAEoCRIKCgJvaxgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhQKDG1pbGxpc2Vjb25kcxgEIAEoASJCChBTZXRDb3Jkb25SZXF1ZXN0EgwKBGhvc3QYASABKAkSEAoIY29yZG9uZWQYAiABKAgSDgoGcmVhc29uGAMgASgJIjgKEVNldENvcmRvblJlc3BvbnNlEiMKBGhvc3QYASABKAsyFS5zbGlwd2F5LnYxLkZsZWV0SG9zdCIgChFMaXN0TGVkZ2VyUmVxdWVzdBILCgNhbGwYASABKAgiPgoSTGlzdExlZGdlclJlc3BvbnNlEigKB2VudHJpZXMYASADKAsyFy5zbGlwd2F5LnYxLkxlZGdlckVudHJ5IroBCgtMZWRnZXJFbnRyeRIKCgJpZBgBIAEoCRILCgNydW4YAiABKAkSDAoEaG9zdBgDIAEoCRIOCgZjaGFuZ2UYBCABKAkSDAoEdW5kbxgFIAEoCRIUCgxvcGVuZWRfYXRfbXMYBiABKAMSFAoMY2xvc2VkX2F0X21zGAcgASgDEgwKBG5vdGUYCCABKAkSDAoEa2luZBgJIAEoCRIQCghpbnN0YW5jZRgKIAEoCRIMCgR1dWlkGAsgASgJIiEKEExpc3RBdWRpdFJlcXVlc3QSDQoFbGltaXQYASABKA0iPAoRTGlzdEF1ZGl0UmVzcG9uc2USJwoHZW50cmllcxgBIAMoCzIWLnNsaXB3YXkudjEuQXVkaXRFbnRyeSJkCgpBdWRpdEVudHJ5Eg0KBWF0X21zGAEgASgDEgsKA3dobxgCIAEoCRIMCgRyb2xlGAMgASgJEg4KBm1ldGhvZBgEIAEoCRIMCgR3aGF0GAUgASgJEg4KBnJlc3VsdBgGIAEoCSIyChJDcmVhdGVUb2tlblJlcXVlc3QSDAoEaG9zdBgBIAEoCRIOCgZ0dGxfbXMYAiABKAQiTwoTQ3JlYXRlVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRIVCg1leHBpcmVzX2F0X21zGAIgASgDEhIKCmVucm9sX3BvcnQYAyABKA0iewoQUHVzaEhvb2tzUmVxdWVzdBIgCgVzY29wZRgBIAEoCzIRLnNsaXB3YXkudjEuU2NvcGUSIwoFZmlsZXMYAiADKAsyFC5zbGlwd2F5LnYxLkhvb2tGaWxlEgwKBGhhc2gYAyABKAkSEgoKdGltZW91dF9tcxgEIAEoBCI9CghIb29rRmlsZRIMCgRuYW1lGAEgASgJEg8KB2NvbnRlbnQYAiABKAwSEgoKZXhlY3V0YWJsZRgDIAEoCCI4ChFQdXNoSG9va3NSZXNwb25zZRIjCgVob3N0cxgBIAMoCzIULnNsaXB3YXkudjEuSG9va1B1c2giZgoISG9va1B1c2gSDAoEaG9zdBgBIAEoCRIKCgJvaxgCIAEoCBIPCgdjaGFuZ2VkGAMgASgIEg8KB3Byb2JsZW0YBCABKAkSDAoEaGFzaBgFIAEoCRIQCghyZXBsYWNlZBgGIAEoCSIxChFSZW1vdmVIb3N0UmVxdWVzdBIMCgRob3N0GAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChJSZW1vdmVIb3N0UmVzcG9uc2USDAoEaG9zdBgBIAEoCRIVCg13YXNfY29ubmVjdGVkGAIgASgIIjUKFExpc3RJbnN0YW5jZXNSZXF1ZXN0EgwKBGhvc3QYASABKAkSDwoHY2x1c3RlchgCIAEoCSJpChVMaXN0SW5zdGFuY2VzUmVzcG9uc2USKwoJaW5zdGFuY2VzGAEgAygLMhguc2xpcHdheS52MS5JbnN0YW5jZVZpZXcSIwoHdW5rbm93bhgCIAMoCzISLnNsaXB3YXkudjEuUmVhc29uItgBCgxJbnN0YW5jZVZpZXcSDAoEaG9zdBgBIAEoCRIPCgdjbHVzdGVyGAIgASgJEikKBWZhY3RzGAMgASgLMhouc2xpcHdheS5hZ2VudC52MS5JbnN0YW5jZRIOCgZwb2xpY3kYBCABKAkSLQoIc2V0dGluZ3MYBSADKAsyGy5zbGlwd2F5LnYxLkluc3RhbmNlU2V0dGluZxISCgpyZWFkX2F0X21zGAYgASgDEg0KBWZyZXNoGAcgASgIEgsKA3J1bhgIIAEoCRIPCgdhbHNvX29uGAkgAygJIjwKD0luc3RhbmNlU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJEgwKBGZyb20YAyABKAkiJgoSR2V0SW5zdGFuY2VSZXF1ZXN0EhAKCGluc3RhbmNlGAEgASgJIm4KE0dldEluc3RhbmNlUmVzcG9uc2USKgoIaW5zdGFuY2UYASABKAsyGC5zbGlwd2F5LnYxLkluc3RhbmNlVmlldxIrCgd0YXJnZXRzGAIgAygLMhouc2xpcHdheS52MS5JbnN0YW5jZVRhcmdldCJVCg5JbnN0YW5jZVRhcmdldBIMCgRob3N0GAEgASgJEhAKCHBvc3NpYmxlGAIgASgIEiMKB3JlYXNvbnMYAyADKAsyEi5zbGlwd2F5LnYxLlJlYXNvbiI6ChRQbGFuUmViYWxhbmNlUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEhEKCW1heF9tb3ZlcxgCIAEoDSJ5ChVQbGFuUmViYWxhbmNlUmVzcG9uc2USKAoFbW92ZXMYASADKAsyGS5zbGlwd2F5LnYxLlJlYmFsYW5jZU1vdmUSJQoFaG9zdHMYAiADKAsyFi5zbGlwd2F5LnYxLkhvc3RXZWlnaHQSDwoHZGV0YWlscxgDIAEoCSJpCg1SZWJhbGFuY2VNb3ZlEgwKBHV1aWQYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRmcm9tGAMgASgJEgoKAnRvGAQgASgJEg4KBndlaWdodBgFIAEoARISCgptZW1vcnlfbWliGAYgASgNIjkKCkhvc3RXZWlnaHQSDAoEaG9zdBgBIAEoCRIOCgZiZWZvcmUYAiABKAESDQoFYWZ0ZXIYAyABKAEiLgoQQXBwbHlQb29sUmVxdWVzdBIMCgRmaWxlGAEgASgJEgwKBHRleHQYAiABKAkidAoRQXBwbHlQb29sUmVzcG9uc2USKAoHdmVyc2lvbhgBIAEoCzIXLnNsaXB3YXkudjEuUG9vbFZlcnNpb24SDwoHY2hhbmdlZBgCIAEoCBIkCgh3YXJuaW5ncxgDIAMoCzISLnNsaXB3YXkudjEuUmVhc29uIhAKDkdldFBvb2xSZXF1ZXN0IkkKD0dldFBvb2xSZXNwb25zZRIMCgR0ZXh0GAEgASgJEigKB2hpc3RvcnkYAiADKAsyFy5zbGlwd2F5LnYxLlBvb2xWZXJzaW9uIlcKC1Bvb2xWZXJzaW9uEg4KBm51bWJlchgBIAEoDRILCgN3aG8YAiABKAkSDQoFYXRfbXMYAyABKAMSDAoEZmlsZRgEIAEoCRIOCgZzaGEyNTYYBSABKAkqhAEKCVJ1bkFjdGlvbhIaChZSVU5fQUNUSU9OX1VOU1BFQ0lGSUVEEAASFAoQUlVOX0FDVElPTl9QQVVTRRABEhUKEVJVTl9BQ1RJT05fUkVTVU1FEAISFAoQUlVOX0FDVElPTl9BQk9SVBADEhgKFFJVTl9BQ1RJT05fQUJPUlRfTk9XEAQqcQoKSG9zdEFjdGlvbhIbChdIT1NUX0FDVElPTl9VTlNQRUNJRklFRBAAEhUKEUhPU1RfQUNUSU9OX1JFVFJZEAESFAoQSE9TVF9BQ1RJT05fU0tJUBACEhkKFUhPU1RfQUNUSU9OX01BUktfRE9ORRADMrkNCg9PcGVyYXRvclNlcnZpY2USOQoEUGxhbhIXLnNsaXB3YXkudjEuUGxhblJlcXVlc3QaGC5zbGlwd2F5LnYxLlBsYW5SZXNwb25zZRJFCghTdGFydFJ1bhIbLnNsaXB3YXkudjEuU3RhcnRSdW5SZXF1ZXN0Ghwuc2xpcHdheS52MS5TdGFydFJ1blJlc3BvbnNlEkcKCFdhdGNoUnVuEhsuc2xpcHdheS52MS5XYXRjaFJ1blJlcXVlc3QaHC5zbGlwd2F5LnYxLldhdGNoUnVuUmVzcG9uc2UwARJFCghMaXN0UnVucxIbLnNsaXB3YXkudjEuTGlzdFJ1bnNSZXF1ZXN0Ghwuc2xpcHdheS52MS5MaXN0UnVuc1Jlc3BvbnNlEj8KBkdldFJ1bhIZLnNsaXB3YXkudjEuR2V0UnVuUmVxdWVzdBoaLnNsaXB3YXkudjEuR2V0UnVuUmVzcG9uc2USSAoJR2V0UmVwb3J0Ehwuc2xpcHdheS52MS5HZXRSZXBvcnRSZXF1ZXN0Gh0uc2xpcHdheS52MS5HZXRSZXBvcnRSZXNwb25zZRJLCgpDb250cm9sUnVuEh0uc2xpcHdheS52MS5Db250cm9sUnVuUmVxdWVzdBoeLnNsaXB3YXkudjEuQ29udHJvbFJ1blJlc3BvbnNlEk4KC0NvbnRyb2xIb3N0Eh4uc2xpcHdheS52MS5Db250cm9sSG9zdFJlcXVlc3QaHy5zbGlwd2F5LnYxLkNvbnRyb2xIb3N0UmVzcG9uc2USSAoJTGlzdEhvc3RzEhwuc2xpcHdheS52MS5MaXN0SG9zdHNSZXF1ZXN0Gh0uc2xpcHdheS52MS5MaXN0SG9zdHNSZXNwb25zZRJCCgdHZXRIb3N0Ehouc2xpcHdheS52MS5HZXRIb3N0UmVxdWVzdBobLnNsaXB3YXkudjEuR2V0SG9zdFJlc3BvbnNlEkIKB1doeUhvc3QSGi5zbGlwd2F5LnYxLldoeUhvc3RSZXF1ZXN0Ghsuc2xpcHdheS52MS5XaHlIb3N0UmVzcG9uc2USSAoJUGluZ0hvc3RzEhwuc2xpcHdheS52MS5QaW5nSG9zdHNSZXF1ZXN0Gh0uc2xpcHdheS52MS5QaW5nSG9zdHNSZXNwb25zZRJICglTZXRDb3Jkb24SHC5zbGlwd2F5LnYxLlNldENvcmRvblJlcXVlc3QaHS5zbGlwd2F5LnYxLlNldENvcmRvblJlc3BvbnNlEksKCkxpc3RMZWRnZXISHS5zbGlwd2F5LnYxLkxpc3RMZWRnZXJSZXF1ZXN0Gh4uc2xpcHdheS52MS5MaXN0TGVkZ2VyUmVzcG9uc2USSAoJTGlzdEF1ZGl0Ehwuc2xpcHdheS52MS5MaXN0QXVkaXRSZXF1ZXN0Gh0uc2xpcHdheS52MS5MaXN0QXVkaXRSZXNwb25zZRJOCgtDcmVhdGVUb2tlbhIeLnNsaXB3YXkudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Gh8uc2xpcHdheS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEkgKCVB1c2hIb29rcxIcLnNsaXB3YXkudjEuUHVzaEhvb2tzUmVxdWVzdBodLnNsaXB3YXkudjEuUHVzaEhvb2tzUmVzcG9uc2USSwoKUmVtb3ZlSG9zdBIdLnNsaXB3YXkudjEuUmVtb3ZlSG9zdFJlcXVlc3QaHi5zbGlwd2F5LnYxLlJlbW92ZUhvc3RSZXNwb25zZRJUCg1MaXN0SW5zdGFuY2VzEiAuc2xpcHdheS52MS5MaXN0SW5zdGFuY2VzUmVxdWVzdBohLnNsaXB3YXkudjEuTGlzdEluc3RhbmNlc1Jlc3BvbnNlEk4KC0dldEluc3RhbmNlEh4uc2xpcHdheS52MS5HZXRJbnN0YW5jZVJlcXVlc3QaHy5zbGlwd2F5LnYxLkdldEluc3RhbmNlUmVzcG9uc2USVAoNUGxhblJlYmFsYW5jZRIgLnNsaXB3YXkudjEuUGxhblJlYmFsYW5jZVJlcXVlc3QaIS5zbGlwd2F5LnYxLlBsYW5SZWJhbGFuY2VSZXNwb25zZRJICglBcHBseVBvb2wSHC5zbGlwd2F5LnYxLkFwcGx5UG9vbFJlcXVlc3QaHS5zbGlwd2F5LnYxLkFwcGx5UG9vbFJlc3BvbnNlEkIKB0dldFBvb2wSGi5zbGlwd2F5LnYxLkdldFBvb2xSZXF1ZXN0Ghsuc2xpcHdheS52MS5HZXRQb29sUmVzcG9uc2ViBnByb3RvMw", [file_slipway_agent_v1_platform]);
 
 /**
  * Scope: exactly one of the four lists is used.
@@ -124,6 +126,8 @@ export type RunOptions = Message<"slipway.v1.RunOptions"> & {
 
   /**
    * "hooks" (default): the Maintenance hook is the work. "reboot": the reboot is, and no Maintenance hook is needed or run.
+   * "drain": the hosts are emptied and stay cordoned. "restore": drained hosts come back into service. "move": the instances
+   * of `moves` are moved and no host goes out.
    *
    * @generated from field: string op = 11;
    */
@@ -136,6 +140,35 @@ export type RunOptions = Message<"slipway.v1.RunOptions"> & {
    * @generated from field: string reboot = 12;
    */
   reboot: string;
+
+  /**
+   * Which instances come back to a host after its turn: "preferred" (default; those whose home it is), "none" or "exact" (all
+   * that were moved away from it).
+   *
+   * @generated from field: string return = 13;
+   */
+  return: string;
+
+  /**
+   * What becomes of instances that had moved when the drain of their host failed: "stay" (default) or "return".
+   *
+   * @generated from field: string on_drain_failure = 14;
+   */
+  onDrainFailure: string;
+
+  /**
+   * Instances, by name or uuid, that may be shut down for their host's turn although their policy does not say so.
+   *
+   * @generated from field: repeated string consent_stop = 15;
+   */
+  consentStop: string[];
+
+  /**
+   * For op "move".
+   *
+   * @generated from field: repeated slipway.v1.InstanceMove moves = 16;
+   */
+  moves: InstanceMove[];
 };
 
 /**
@@ -144,6 +177,35 @@ export type RunOptions = Message<"slipway.v1.RunOptions"> & {
  */
 export const RunOptionsSchema: GenMessage<RunOptions> = /*@__PURE__*/
   messageDesc(file_slipway_v1_operator, 1);
+
+/**
+ * InstanceMove says where an instance is to go.
+ *
+ * @generated from message slipway.v1.InstanceMove
+ */
+export type InstanceMove = Message<"slipway.v1.InstanceMove"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string to = 3;
+   */
+  to: string;
+};
+
+/**
+ * Describes the message slipway.v1.InstanceMove.
+ * Use `create(InstanceMoveSchema)` to create a new message.
+ */
+export const InstanceMoveSchema: GenMessage<InstanceMove> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 2);
 
 /**
  * @generated from message slipway.v1.PlanRequest
@@ -165,7 +227,7 @@ export type PlanRequest = Message<"slipway.v1.PlanRequest"> & {
  * Use `create(PlanRequestSchema)` to create a new message.
  */
 export const PlanRequestSchema: GenMessage<PlanRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 2);
+  messageDesc(file_slipway_v1_operator, 3);
 
 /**
  * @generated from message slipway.v1.PlanResponse
@@ -182,7 +244,7 @@ export type PlanResponse = Message<"slipway.v1.PlanResponse"> & {
  * Use `create(PlanResponseSchema)` to create a new message.
  */
 export const PlanResponseSchema: GenMessage<PlanResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 3);
+  messageDesc(file_slipway_v1_operator, 4);
 
 /**
  * @generated from message slipway.v1.PlanView
@@ -225,6 +287,18 @@ export type PlanView = Message<"slipway.v1.PlanView"> & {
    * @generated from field: repeated string hosts = 6;
    */
   hosts: string[];
+
+  /**
+   * Moves of instances that the run would make in all, and the least that any order could do with.
+   *
+   * @generated from field: uint32 moves = 7;
+   */
+  moves: number;
+
+  /**
+   * @generated from field: uint32 floor = 8;
+   */
+  floor: number;
 };
 
 /**
@@ -232,7 +306,7 @@ export type PlanView = Message<"slipway.v1.PlanView"> & {
  * Use `create(PlanViewSchema)` to create a new message.
  */
 export const PlanViewSchema: GenMessage<PlanView> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 4);
+  messageDesc(file_slipway_v1_operator, 5);
 
 /**
  * @generated from message slipway.v1.WaveView
@@ -259,7 +333,7 @@ export type WaveView = Message<"slipway.v1.WaveView"> & {
  * Use `create(WaveViewSchema)` to create a new message.
  */
 export const WaveViewSchema: GenMessage<WaveView> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 5);
+  messageDesc(file_slipway_v1_operator, 6);
 
 /**
  * @generated from message slipway.v1.PlannedHost
@@ -288,6 +362,13 @@ export type PlannedHost = Message<"slipway.v1.PlannedHost"> & {
    * @generated from field: slipway.v1.Reason reason = 4;
    */
   reason?: Reason | undefined;
+
+  /**
+   * What becomes of the instances that it has when its turn comes; among them may be some that earlier turns brought.
+   *
+   * @generated from field: repeated slipway.v1.PlannedInstance instances = 5;
+   */
+  instances: PlannedInstance[];
 };
 
 /**
@@ -295,7 +376,55 @@ export type PlannedHost = Message<"slipway.v1.PlannedHost"> & {
  * Use `create(PlannedHostSchema)` to create a new message.
  */
 export const PlannedHostSchema: GenMessage<PlannedHost> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 6);
+  messageDesc(file_slipway_v1_operator, 7);
+
+/**
+ * @generated from message slipway.v1.PlannedInstance
+ */
+export type PlannedInstance = Message<"slipway.v1.PlannedInstance"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * migrate, migrate-with-storage, shutdown-restart, managed-save, leave, or return: it comes back after the turn
+   *
+   * @generated from field: string action = 3;
+   */
+  action: string;
+
+  /**
+   * Where it goes, or comes back from; empty when it does neither.
+   *
+   * @generated from field: string host = 4;
+   */
+  host: string;
+
+  /**
+   * Who says that it is not simply migrated, such as "metadata", "pool file, match db-*" or "consent"; may be empty.
+   *
+   * @generated from field: string by = 5;
+   */
+  by: string;
+
+  /**
+   * @generated from field: uint32 memory_mib = 6;
+   */
+  memoryMib: number;
+};
+
+/**
+ * Describes the message slipway.v1.PlannedInstance.
+ * Use `create(PlannedInstanceSchema)` to create a new message.
+ */
+export const PlannedInstanceSchema: GenMessage<PlannedInstance> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 8);
 
 /**
  * Reason explains a decision in the same words everywhere.
@@ -335,7 +464,7 @@ export type Reason = Message<"slipway.v1.Reason"> & {
  * Use `create(ReasonSchema)` to create a new message.
  */
 export const ReasonSchema: GenMessage<Reason> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 7);
+  messageDesc(file_slipway_v1_operator, 9);
 
 /**
  * @generated from message slipway.v1.StartRunRequest
@@ -364,7 +493,7 @@ export type StartRunRequest = Message<"slipway.v1.StartRunRequest"> & {
  * Use `create(StartRunRequestSchema)` to create a new message.
  */
 export const StartRunRequestSchema: GenMessage<StartRunRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 8);
+  messageDesc(file_slipway_v1_operator, 10);
 
 /**
  * @generated from message slipway.v1.StartRunResponse
@@ -386,7 +515,7 @@ export type StartRunResponse = Message<"slipway.v1.StartRunResponse"> & {
  * Use `create(StartRunResponseSchema)` to create a new message.
  */
 export const StartRunResponseSchema: GenMessage<StartRunResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 9);
+  messageDesc(file_slipway_v1_operator, 11);
 
 /**
  * @generated from message slipway.v1.WatchRunRequest
@@ -410,7 +539,7 @@ export type WatchRunRequest = Message<"slipway.v1.WatchRunRequest"> & {
  * Use `create(WatchRunRequestSchema)` to create a new message.
  */
 export const WatchRunRequestSchema: GenMessage<WatchRunRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 10);
+  messageDesc(file_slipway_v1_operator, 12);
 
 /**
  * @generated from message slipway.v1.WatchRunResponse
@@ -445,7 +574,7 @@ export type WatchRunResponse = Message<"slipway.v1.WatchRunResponse"> & {
  * Use `create(WatchRunResponseSchema)` to create a new message.
  */
 export const WatchRunResponseSchema: GenMessage<WatchRunResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 11);
+  messageDesc(file_slipway_v1_operator, 13);
 
 /**
  * @generated from message slipway.v1.LogLine
@@ -483,7 +612,7 @@ export type LogLine = Message<"slipway.v1.LogLine"> & {
  * Use `create(LogLineSchema)` to create a new message.
  */
 export const LogLineSchema: GenMessage<LogLine> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 12);
+  messageDesc(file_slipway_v1_operator, 14);
 
 /**
  * @generated from message slipway.v1.ProgressView
@@ -515,7 +644,7 @@ export type ProgressView = Message<"slipway.v1.ProgressView"> & {
  * Use `create(ProgressViewSchema)` to create a new message.
  */
 export const ProgressViewSchema: GenMessage<ProgressView> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 13);
+  messageDesc(file_slipway_v1_operator, 15);
 
 /**
  * @generated from message slipway.v1.RunView
@@ -596,7 +725,7 @@ export type RunView = Message<"slipway.v1.RunView"> & {
  * Use `create(RunViewSchema)` to create a new message.
  */
 export const RunViewSchema: GenMessage<RunView> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 14);
+  messageDesc(file_slipway_v1_operator, 16);
 
 /**
  * @generated from message slipway.v1.HostView
@@ -674,6 +803,32 @@ export type HostView = Message<"slipway.v1.HostView"> & {
    * @generated from field: repeated slipway.v1.Reason waits_for = 13;
    */
   waitsFor: Reason[];
+
+  /**
+   * What is or was done to instances for its turn; snapshots and lists only have what is in hand.
+   *
+   * @generated from field: repeated slipway.v1.InstanceAction instances = 14;
+   */
+  instances: InstanceAction[];
+
+  /**
+   * Of the drain, the restore or the moves in hand: instances that are through, and those that are not.
+   *
+   * @generated from field: uint32 instances_done = 15;
+   */
+  instancesDone: number;
+
+  /**
+   * @generated from field: uint32 instances_left = 16;
+   */
+  instancesLeft: number;
+
+  /**
+   * Worth telling, and no failure, such as an instance that could not return.
+   *
+   * @generated from field: repeated slipway.v1.Reason notes = 17;
+   */
+  notes: Reason[];
 };
 
 /**
@@ -681,7 +836,101 @@ export type HostView = Message<"slipway.v1.HostView"> & {
  * Use `create(HostViewSchema)` to create a new message.
  */
 export const HostViewSchema: GenMessage<HostView> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 15);
+  messageDesc(file_slipway_v1_operator, 17);
+
+/**
+ * InstanceAction is one thing done to one instance, with all its attempts.
+ *
+ * @generated from message slipway.v1.InstanceAction
+ */
+export type InstanceAction = Message<"slipway.v1.InstanceAction"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * admit, move, stop, save, start, resume, discard or look
+   *
+   * @generated from field: string verb = 3;
+   */
+  verb: string;
+
+  /**
+   * drain, restore, return or move
+   *
+   * @generated from field: string purpose = 4;
+   */
+  purpose: string;
+
+  /**
+   * @generated from field: string from = 5;
+   */
+  from: string;
+
+  /**
+   * @generated from field: string to = 6;
+   */
+  to: string;
+
+  /**
+   * running while it is in hand, then what became of it: moved, stayed, stopped, saved, started, resumed, failed or ended.
+   *
+   * @generated from field: string outcome = 7;
+   */
+  outcome: string;
+
+  /**
+   * @generated from field: string reason = 8;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: int64 started_at_ms = 9;
+   */
+  startedAtMs: bigint;
+
+  /**
+   * @generated from field: uint64 duration_ms = 10;
+   */
+  durationMs: bigint;
+
+  /**
+   * Pause of the guest at the switch, as the platform measured it; 0 when not known.
+   *
+   * @generated from field: uint32 downtime_ms = 11;
+   */
+  downtimeMs: number;
+
+  /**
+   * Attempts so far, over all targets.
+   *
+   * @generated from field: uint32 attempt = 12;
+   */
+  attempt: number;
+
+  /**
+   * @generated from field: optional uint32 percent = 13;
+   */
+  percent?: number | undefined;
+
+  /**
+   * @generated from field: uint64 bytes = 14;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message slipway.v1.InstanceAction.
+ * Use `create(InstanceActionSchema)` to create a new message.
+ */
+export const InstanceActionSchema: GenMessage<InstanceAction> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 18);
 
 /**
  * @generated from message slipway.v1.StageRecord
@@ -747,7 +996,7 @@ export type StageRecord = Message<"slipway.v1.StageRecord"> & {
  * Use `create(StageRecordSchema)` to create a new message.
  */
 export const StageRecordSchema: GenMessage<StageRecord> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 16);
+  messageDesc(file_slipway_v1_operator, 19);
 
 /**
  * @generated from message slipway.v1.ListRunsRequest
@@ -764,7 +1013,7 @@ export type ListRunsRequest = Message<"slipway.v1.ListRunsRequest"> & {
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 17);
+  messageDesc(file_slipway_v1_operator, 20);
 
 /**
  * @generated from message slipway.v1.ListRunsResponse
@@ -783,7 +1032,7 @@ export type ListRunsResponse = Message<"slipway.v1.ListRunsResponse"> & {
  * Use `create(ListRunsResponseSchema)` to create a new message.
  */
 export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 18);
+  messageDesc(file_slipway_v1_operator, 21);
 
 /**
  * @generated from message slipway.v1.GetRunRequest
@@ -800,7 +1049,7 @@ export type GetRunRequest = Message<"slipway.v1.GetRunRequest"> & {
  * Use `create(GetRunRequestSchema)` to create a new message.
  */
 export const GetRunRequestSchema: GenMessage<GetRunRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 19);
+  messageDesc(file_slipway_v1_operator, 22);
 
 /**
  * @generated from message slipway.v1.GetRunResponse
@@ -817,7 +1066,7 @@ export type GetRunResponse = Message<"slipway.v1.GetRunResponse"> & {
  * Use `create(GetRunResponseSchema)` to create a new message.
  */
 export const GetRunResponseSchema: GenMessage<GetRunResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 20);
+  messageDesc(file_slipway_v1_operator, 23);
 
 /**
  * @generated from message slipway.v1.GetReportRequest
@@ -834,7 +1083,7 @@ export type GetReportRequest = Message<"slipway.v1.GetReportRequest"> & {
  * Use `create(GetReportRequestSchema)` to create a new message.
  */
 export const GetReportRequestSchema: GenMessage<GetReportRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 21);
+  messageDesc(file_slipway_v1_operator, 24);
 
 /**
  * @generated from message slipway.v1.GetReportResponse
@@ -856,7 +1105,7 @@ export type GetReportResponse = Message<"slipway.v1.GetReportResponse"> & {
  * Use `create(GetReportResponseSchema)` to create a new message.
  */
 export const GetReportResponseSchema: GenMessage<GetReportResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 22);
+  messageDesc(file_slipway_v1_operator, 25);
 
 /**
  * Report is what `slipway report --format json` prints; the three host lists and success/details are CloudStack's.
@@ -927,7 +1176,7 @@ export type Report = Message<"slipway.v1.Report"> & {
  * Use `create(ReportSchema)` to create a new message.
  */
 export const ReportSchema: GenMessage<Report> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 23);
+  messageDesc(file_slipway_v1_operator, 26);
 
 /**
  * @generated from message slipway.v1.HostUpdated
@@ -964,7 +1213,7 @@ export type HostUpdated = Message<"slipway.v1.HostUpdated"> & {
  * Use `create(HostUpdatedSchema)` to create a new message.
  */
 export const HostUpdatedSchema: GenMessage<HostUpdated> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 24);
+  messageDesc(file_slipway_v1_operator, 27);
 
 /**
  * @generated from message slipway.v1.HostSkipped
@@ -991,7 +1240,7 @@ export type HostSkipped = Message<"slipway.v1.HostSkipped"> & {
  * Use `create(HostSkippedSchema)` to create a new message.
  */
 export const HostSkippedSchema: GenMessage<HostSkipped> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 25);
+  messageDesc(file_slipway_v1_operator, 28);
 
 /**
  * @generated from message slipway.v1.HostReport
@@ -1021,6 +1270,16 @@ export type HostReport = Message<"slipway.v1.HostReport"> & {
    * @generated from field: repeated slipway.v1.StageRecord stages = 5;
    */
   stages: StageRecord[];
+
+  /**
+   * @generated from field: repeated slipway.v1.InstanceAction instances = 6;
+   */
+  instances: InstanceAction[];
+
+  /**
+   * @generated from field: repeated slipway.v1.Reason notes = 7;
+   */
+  notes: Reason[];
 };
 
 /**
@@ -1028,7 +1287,7 @@ export type HostReport = Message<"slipway.v1.HostReport"> & {
  * Use `create(HostReportSchema)` to create a new message.
  */
 export const HostReportSchema: GenMessage<HostReport> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 26);
+  messageDesc(file_slipway_v1_operator, 29);
 
 /**
  * @generated from message slipway.v1.ControlRunRequest
@@ -1055,7 +1314,7 @@ export type ControlRunRequest = Message<"slipway.v1.ControlRunRequest"> & {
  * Use `create(ControlRunRequestSchema)` to create a new message.
  */
 export const ControlRunRequestSchema: GenMessage<ControlRunRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 27);
+  messageDesc(file_slipway_v1_operator, 30);
 
 /**
  * @generated from message slipway.v1.ControlRunResponse
@@ -1072,7 +1331,7 @@ export type ControlRunResponse = Message<"slipway.v1.ControlRunResponse"> & {
  * Use `create(ControlRunResponseSchema)` to create a new message.
  */
 export const ControlRunResponseSchema: GenMessage<ControlRunResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 28);
+  messageDesc(file_slipway_v1_operator, 31);
 
 /**
  * @generated from message slipway.v1.ControlHostRequest
@@ -1104,7 +1363,7 @@ export type ControlHostRequest = Message<"slipway.v1.ControlHostRequest"> & {
  * Use `create(ControlHostRequestSchema)` to create a new message.
  */
 export const ControlHostRequestSchema: GenMessage<ControlHostRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 29);
+  messageDesc(file_slipway_v1_operator, 32);
 
 /**
  * @generated from message slipway.v1.ControlHostResponse
@@ -1121,7 +1380,7 @@ export type ControlHostResponse = Message<"slipway.v1.ControlHostResponse"> & {
  * Use `create(ControlHostResponseSchema)` to create a new message.
  */
 export const ControlHostResponseSchema: GenMessage<ControlHostResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 30);
+  messageDesc(file_slipway_v1_operator, 33);
 
 /**
  * @generated from message slipway.v1.ListHostsRequest
@@ -1147,7 +1406,7 @@ export type ListHostsRequest = Message<"slipway.v1.ListHostsRequest"> & {
  * Use `create(ListHostsRequestSchema)` to create a new message.
  */
 export const ListHostsRequestSchema: GenMessage<ListHostsRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 31);
+  messageDesc(file_slipway_v1_operator, 34);
 
 /**
  * @generated from message slipway.v1.ListHostsResponse
@@ -1164,7 +1423,7 @@ export type ListHostsResponse = Message<"slipway.v1.ListHostsResponse"> & {
  * Use `create(ListHostsResponseSchema)` to create a new message.
  */
 export const ListHostsResponseSchema: GenMessage<ListHostsResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 32);
+  messageDesc(file_slipway_v1_operator, 35);
 
 /**
  * @generated from message slipway.v1.GetHostRequest
@@ -1181,7 +1440,7 @@ export type GetHostRequest = Message<"slipway.v1.GetHostRequest"> & {
  * Use `create(GetHostRequestSchema)` to create a new message.
  */
 export const GetHostRequestSchema: GenMessage<GetHostRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 33);
+  messageDesc(file_slipway_v1_operator, 36);
 
 /**
  * @generated from message slipway.v1.GetHostResponse
@@ -1198,7 +1457,7 @@ export type GetHostResponse = Message<"slipway.v1.GetHostResponse"> & {
  * Use `create(GetHostResponseSchema)` to create a new message.
  */
 export const GetHostResponseSchema: GenMessage<GetHostResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 34);
+  messageDesc(file_slipway_v1_operator, 37);
 
 /**
  * @generated from message slipway.v1.FleetHost
@@ -1301,6 +1560,13 @@ export type FleetHost = Message<"slipway.v1.FleetHost"> & {
    * @generated from field: bool hooks_push = 18;
    */
   hooksPush: boolean;
+
+  /**
+   * Absent when its agent never told.
+   *
+   * @generated from field: slipway.v1.HostPlatform platform = 19;
+   */
+  platform?: HostPlatform | undefined;
 };
 
 /**
@@ -1308,7 +1574,93 @@ export type FleetHost = Message<"slipway.v1.FleetHost"> & {
  * Use `create(FleetHostSchema)` to create a new message.
  */
 export const FleetHostSchema: GenMessage<FleetHost> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 35);
+  messageDesc(file_slipway_v1_operator, 38);
+
+/**
+ * HostPlatform is what a host's platform said last, and how much room that leaves.
+ *
+ * @generated from message slipway.v1.HostPlatform
+ */
+export type HostPlatform = Message<"slipway.v1.HostPlatform"> & {
+  /**
+   * libvirt, fleet, simulated or none
+   *
+   * @generated from field: string platform = 1;
+   */
+  platform: string;
+
+  /**
+   * Why it cannot be read; empty when it can.
+   *
+   * @generated from field: string problem = 2;
+   */
+  problem: string;
+
+  /**
+   * Wall clock of the controller at which it was read, milliseconds since the epoch.
+   *
+   * @generated from field: int64 read_at_ms = 3;
+   */
+  readAtMs: bigint;
+
+  /**
+   * It is recent enough to act on.
+   *
+   * @generated from field: bool fresh = 4;
+   */
+  fresh: boolean;
+
+  /**
+   * @generated from field: slipway.agent.v1.HostCapacity capacity = 5;
+   */
+  capacity?: HostCapacity | undefined;
+
+  /**
+   * What instances that run there hold, and the most that they may together, overcommit counted.
+   *
+   * @generated from field: uint32 memory_used_mib = 6;
+   */
+  memoryUsedMib: number;
+
+  /**
+   * @generated from field: uint32 memory_limit_mib = 7;
+   */
+  memoryLimitMib: number;
+
+  /**
+   * @generated from field: uint32 vcpus_used = 8;
+   */
+  vcpusUsed: number;
+
+  /**
+   * @generated from field: uint32 vcpus_limit = 9;
+   */
+  vcpusLimit: number;
+
+  /**
+   * @generated from field: uint32 instances = 10;
+   */
+  instances: number;
+
+  /**
+   * @generated from field: uint32 instances_running = 11;
+   */
+  instancesRunning: number;
+
+  /**
+   * Holders of the cordon mark that the host's own agent keeps; empty when it takes instances.
+   *
+   * @generated from field: string cordoned_by = 12;
+   */
+  cordonedBy: string;
+};
+
+/**
+ * Describes the message slipway.v1.HostPlatform.
+ * Use `create(HostPlatformSchema)` to create a new message.
+ */
+export const HostPlatformSchema: GenMessage<HostPlatform> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 39);
 
 /**
  * @generated from message slipway.v1.HookView
@@ -1340,7 +1692,7 @@ export type HookView = Message<"slipway.v1.HookView"> & {
  * Use `create(HookViewSchema)` to create a new message.
  */
 export const HookViewSchema: GenMessage<HookView> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 36);
+  messageDesc(file_slipway_v1_operator, 40);
 
 /**
  * @generated from message slipway.v1.WhyHostRequest
@@ -1357,7 +1709,7 @@ export type WhyHostRequest = Message<"slipway.v1.WhyHostRequest"> & {
  * Use `create(WhyHostRequestSchema)` to create a new message.
  */
 export const WhyHostRequestSchema: GenMessage<WhyHostRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 37);
+  messageDesc(file_slipway_v1_operator, 41);
 
 /**
  * @generated from message slipway.v1.WhyHostResponse
@@ -1379,7 +1731,7 @@ export type WhyHostResponse = Message<"slipway.v1.WhyHostResponse"> & {
  * Use `create(WhyHostResponseSchema)` to create a new message.
  */
 export const WhyHostResponseSchema: GenMessage<WhyHostResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 38);
+  messageDesc(file_slipway_v1_operator, 42);
 
 /**
  * @generated from message slipway.v1.PingHostsRequest
@@ -1405,7 +1757,7 @@ export type PingHostsRequest = Message<"slipway.v1.PingHostsRequest"> & {
  * Use `create(PingHostsRequestSchema)` to create a new message.
  */
 export const PingHostsRequestSchema: GenMessage<PingHostsRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 39);
+  messageDesc(file_slipway_v1_operator, 43);
 
 /**
  * @generated from message slipway.v1.PingHostsResponse
@@ -1422,7 +1774,7 @@ export type PingHostsResponse = Message<"slipway.v1.PingHostsResponse"> & {
  * Use `create(PingHostsResponseSchema)` to create a new message.
  */
 export const PingHostsResponseSchema: GenMessage<PingHostsResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 40);
+  messageDesc(file_slipway_v1_operator, 44);
 
 /**
  * @generated from message slipway.v1.HostPing
@@ -1456,7 +1808,7 @@ export type HostPing = Message<"slipway.v1.HostPing"> & {
  * Use `create(HostPingSchema)` to create a new message.
  */
 export const HostPingSchema: GenMessage<HostPing> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 41);
+  messageDesc(file_slipway_v1_operator, 45);
 
 /**
  * @generated from message slipway.v1.SetCordonRequest
@@ -1483,7 +1835,7 @@ export type SetCordonRequest = Message<"slipway.v1.SetCordonRequest"> & {
  * Use `create(SetCordonRequestSchema)` to create a new message.
  */
 export const SetCordonRequestSchema: GenMessage<SetCordonRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 42);
+  messageDesc(file_slipway_v1_operator, 46);
 
 /**
  * @generated from message slipway.v1.SetCordonResponse
@@ -1500,7 +1852,7 @@ export type SetCordonResponse = Message<"slipway.v1.SetCordonResponse"> & {
  * Use `create(SetCordonResponseSchema)` to create a new message.
  */
 export const SetCordonResponseSchema: GenMessage<SetCordonResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 43);
+  messageDesc(file_slipway_v1_operator, 47);
 
 /**
  * @generated from message slipway.v1.ListLedgerRequest
@@ -1519,7 +1871,7 @@ export type ListLedgerRequest = Message<"slipway.v1.ListLedgerRequest"> & {
  * Use `create(ListLedgerRequestSchema)` to create a new message.
  */
 export const ListLedgerRequestSchema: GenMessage<ListLedgerRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 44);
+  messageDesc(file_slipway_v1_operator, 48);
 
 /**
  * @generated from message slipway.v1.ListLedgerResponse
@@ -1536,7 +1888,7 @@ export type ListLedgerResponse = Message<"slipway.v1.ListLedgerResponse"> & {
  * Use `create(ListLedgerResponseSchema)` to create a new message.
  */
 export const ListLedgerResponseSchema: GenMessage<ListLedgerResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 45);
+  messageDesc(file_slipway_v1_operator, 49);
 
 /**
  * @generated from message slipway.v1.LedgerEntry
@@ -1589,6 +1941,25 @@ export type LedgerEntry = Message<"slipway.v1.LedgerEntry"> & {
    * @generated from field: string note = 8;
    */
   note: string;
+
+  /**
+   * cordon or instance
+   *
+   * @generated from field: string kind = 9;
+   */
+  kind: string;
+
+  /**
+   * Of an instance: its name and uuid.
+   *
+   * @generated from field: string instance = 10;
+   */
+  instance: string;
+
+  /**
+   * @generated from field: string uuid = 11;
+   */
+  uuid: string;
 };
 
 /**
@@ -1596,7 +1967,7 @@ export type LedgerEntry = Message<"slipway.v1.LedgerEntry"> & {
  * Use `create(LedgerEntrySchema)` to create a new message.
  */
 export const LedgerEntrySchema: GenMessage<LedgerEntry> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 46);
+  messageDesc(file_slipway_v1_operator, 50);
 
 /**
  * @generated from message slipway.v1.ListAuditRequest
@@ -1613,7 +1984,7 @@ export type ListAuditRequest = Message<"slipway.v1.ListAuditRequest"> & {
  * Use `create(ListAuditRequestSchema)` to create a new message.
  */
 export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 47);
+  messageDesc(file_slipway_v1_operator, 51);
 
 /**
  * @generated from message slipway.v1.ListAuditResponse
@@ -1632,7 +2003,7 @@ export type ListAuditResponse = Message<"slipway.v1.ListAuditResponse"> & {
  * Use `create(ListAuditResponseSchema)` to create a new message.
  */
 export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 48);
+  messageDesc(file_slipway_v1_operator, 52);
 
 /**
  * @generated from message slipway.v1.AuditEntry
@@ -1676,7 +2047,7 @@ export type AuditEntry = Message<"slipway.v1.AuditEntry"> & {
  * Use `create(AuditEntrySchema)` to create a new message.
  */
 export const AuditEntrySchema: GenMessage<AuditEntry> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 49);
+  messageDesc(file_slipway_v1_operator, 53);
 
 /**
  * @generated from message slipway.v1.CreateTokenRequest
@@ -1702,7 +2073,7 @@ export type CreateTokenRequest = Message<"slipway.v1.CreateTokenRequest"> & {
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 50);
+  messageDesc(file_slipway_v1_operator, 54);
 
 /**
  * @generated from message slipway.v1.CreateTokenResponse
@@ -1731,7 +2102,7 @@ export type CreateTokenResponse = Message<"slipway.v1.CreateTokenResponse"> & {
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 51);
+  messageDesc(file_slipway_v1_operator, 55);
 
 /**
  * @generated from message slipway.v1.PushHooksRequest
@@ -1769,7 +2140,7 @@ export type PushHooksRequest = Message<"slipway.v1.PushHooksRequest"> & {
  * Use `create(PushHooksRequestSchema)` to create a new message.
  */
 export const PushHooksRequestSchema: GenMessage<PushHooksRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 52);
+  messageDesc(file_slipway_v1_operator, 56);
 
 /**
  * @generated from message slipway.v1.HookFile
@@ -1798,7 +2169,7 @@ export type HookFile = Message<"slipway.v1.HookFile"> & {
  * Use `create(HookFileSchema)` to create a new message.
  */
 export const HookFileSchema: GenMessage<HookFile> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 53);
+  messageDesc(file_slipway_v1_operator, 57);
 
 /**
  * @generated from message slipway.v1.PushHooksResponse
@@ -1815,7 +2186,7 @@ export type PushHooksResponse = Message<"slipway.v1.PushHooksResponse"> & {
  * Use `create(PushHooksResponseSchema)` to create a new message.
  */
 export const PushHooksResponseSchema: GenMessage<PushHooksResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 54);
+  messageDesc(file_slipway_v1_operator, 58);
 
 /**
  * @generated from message slipway.v1.HookPush
@@ -1867,7 +2238,7 @@ export type HookPush = Message<"slipway.v1.HookPush"> & {
  * Use `create(HookPushSchema)` to create a new message.
  */
 export const HookPushSchema: GenMessage<HookPush> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 55);
+  messageDesc(file_slipway_v1_operator, 59);
 
 /**
  * @generated from message slipway.v1.RemoveHostRequest
@@ -1889,7 +2260,7 @@ export type RemoveHostRequest = Message<"slipway.v1.RemoveHostRequest"> & {
  * Use `create(RemoveHostRequestSchema)` to create a new message.
  */
 export const RemoveHostRequestSchema: GenMessage<RemoveHostRequest> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 56);
+  messageDesc(file_slipway_v1_operator, 60);
 
 /**
  * @generated from message slipway.v1.RemoveHostResponse
@@ -1913,7 +2284,490 @@ export type RemoveHostResponse = Message<"slipway.v1.RemoveHostResponse"> & {
  * Use `create(RemoveHostResponseSchema)` to create a new message.
  */
 export const RemoveHostResponseSchema: GenMessage<RemoveHostResponse> = /*@__PURE__*/
-  messageDesc(file_slipway_v1_operator, 57);
+  messageDesc(file_slipway_v1_operator, 61);
+
+/**
+ * @generated from message slipway.v1.ListInstancesRequest
+ */
+export type ListInstancesRequest = Message<"slipway.v1.ListInstancesRequest"> & {
+  /**
+   * At most one of the two; none: every instance of the fleet.
+   *
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * @generated from field: string cluster = 2;
+   */
+  cluster: string;
+};
+
+/**
+ * Describes the message slipway.v1.ListInstancesRequest.
+ * Use `create(ListInstancesRequestSchema)` to create a new message.
+ */
+export const ListInstancesRequestSchema: GenMessage<ListInstancesRequest> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 62);
+
+/**
+ * @generated from message slipway.v1.ListInstancesResponse
+ */
+export type ListInstancesResponse = Message<"slipway.v1.ListInstancesResponse"> & {
+  /**
+   * By host, then by name.
+   *
+   * @generated from field: repeated slipway.v1.InstanceView instances = 1;
+   */
+  instances: InstanceView[];
+
+  /**
+   * Hosts whose instances are not known, with the reason.
+   *
+   * @generated from field: repeated slipway.v1.Reason unknown = 2;
+   */
+  unknown: Reason[];
+};
+
+/**
+ * Describes the message slipway.v1.ListInstancesResponse.
+ * Use `create(ListInstancesResponseSchema)` to create a new message.
+ */
+export const ListInstancesResponseSchema: GenMessage<ListInstancesResponse> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 63);
+
+/**
+ * @generated from message slipway.v1.InstanceView
+ */
+export type InstanceView = Message<"slipway.v1.InstanceView"> & {
+  /**
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * @generated from field: string cluster = 2;
+   */
+  cluster: string;
+
+  /**
+   * As its host told last.
+   *
+   * @generated from field: slipway.agent.v1.Instance facts = 3;
+   */
+  facts?: Instance | undefined;
+
+  /**
+   * What a drain does with it: migrate, migrate-with-storage, shutdown-restart, managed-save or leave.
+   *
+   * @generated from field: string policy = 4;
+   */
+  policy: string;
+
+  /**
+   * The operator's words about it, with who said each: policy, weight, tier, group, apart, home, requires.
+   *
+   * @generated from field: repeated slipway.v1.InstanceSetting settings = 5;
+   */
+  settings: InstanceSetting[];
+
+  /**
+   * When its host's platform was read, on the controller's wall clock; milliseconds since the epoch.
+   *
+   * @generated from field: int64 read_at_ms = 6;
+   */
+  readAtMs: bigint;
+
+  /**
+   * That is recent enough to act on.
+   *
+   * @generated from field: bool fresh = 7;
+   */
+  fresh: boolean;
+
+  /**
+   * Run that has it in hand; empty when none.
+   *
+   * @generated from field: string run = 8;
+   */
+  run: string;
+
+  /**
+   * Other hosts that know it too, with its state there, such as "hv2 (shutoff)": a leftover, or a migration under way.
+   *
+   * @generated from field: repeated string also_on = 9;
+   */
+  alsoOn: string[];
+};
+
+/**
+ * Describes the message slipway.v1.InstanceView.
+ * Use `create(InstanceViewSchema)` to create a new message.
+ */
+export const InstanceViewSchema: GenMessage<InstanceView> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 64);
+
+/**
+ * @generated from message slipway.v1.InstanceSetting
+ */
+export type InstanceSetting = Message<"slipway.v1.InstanceSetting"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+
+  /**
+   * "metadata", "pool file, match db-*" or "default"
+   *
+   * @generated from field: string from = 3;
+   */
+  from: string;
+};
+
+/**
+ * Describes the message slipway.v1.InstanceSetting.
+ * Use `create(InstanceSettingSchema)` to create a new message.
+ */
+export const InstanceSettingSchema: GenMessage<InstanceSetting> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 65);
+
+/**
+ * @generated from message slipway.v1.GetInstanceRequest
+ */
+export type GetInstanceRequest = Message<"slipway.v1.GetInstanceRequest"> & {
+  /**
+   * Name or uuid.
+   *
+   * @generated from field: string instance = 1;
+   */
+  instance: string;
+};
+
+/**
+ * Describes the message slipway.v1.GetInstanceRequest.
+ * Use `create(GetInstanceRequestSchema)` to create a new message.
+ */
+export const GetInstanceRequestSchema: GenMessage<GetInstanceRequest> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 66);
+
+/**
+ * @generated from message slipway.v1.GetInstanceResponse
+ */
+export type GetInstanceResponse = Message<"slipway.v1.GetInstanceResponse"> & {
+  /**
+   * @generated from field: slipway.v1.InstanceView instance = 1;
+   */
+  instance?: InstanceView | undefined;
+
+  /**
+   * Every other host of its cluster, in the order in which people count.
+   *
+   * @generated from field: repeated slipway.v1.InstanceTarget targets = 2;
+   */
+  targets: InstanceTarget[];
+};
+
+/**
+ * Describes the message slipway.v1.GetInstanceResponse.
+ * Use `create(GetInstanceResponseSchema)` to create a new message.
+ */
+export const GetInstanceResponseSchema: GenMessage<GetInstanceResponse> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 67);
+
+/**
+ * @generated from message slipway.v1.InstanceTarget
+ */
+export type InstanceTarget = Message<"slipway.v1.InstanceTarget"> & {
+  /**
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * @generated from field: bool possible = 2;
+   */
+  possible: boolean;
+
+  /**
+   * Each reason why not, with the way out.
+   *
+   * @generated from field: repeated slipway.v1.Reason reasons = 3;
+   */
+  reasons: Reason[];
+};
+
+/**
+ * Describes the message slipway.v1.InstanceTarget.
+ * Use `create(InstanceTargetSchema)` to create a new message.
+ */
+export const InstanceTargetSchema: GenMessage<InstanceTarget> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 68);
+
+/**
+ * @generated from message slipway.v1.PlanRebalanceRequest
+ */
+export type PlanRebalanceRequest = Message<"slipway.v1.PlanRebalanceRequest"> & {
+  /**
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * 0: the default, 10.
+   *
+   * @generated from field: uint32 max_moves = 2;
+   */
+  maxMoves: number;
+};
+
+/**
+ * Describes the message slipway.v1.PlanRebalanceRequest.
+ * Use `create(PlanRebalanceRequestSchema)` to create a new message.
+ */
+export const PlanRebalanceRequestSchema: GenMessage<PlanRebalanceRequest> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 69);
+
+/**
+ * @generated from message slipway.v1.PlanRebalanceResponse
+ */
+export type PlanRebalanceResponse = Message<"slipway.v1.PlanRebalanceResponse"> & {
+  /**
+   * @generated from field: repeated slipway.v1.RebalanceMove moves = 1;
+   */
+  moves: RebalanceMove[];
+
+  /**
+   * Weight per host, before and after.
+   *
+   * @generated from field: repeated slipway.v1.HostWeight hosts = 2;
+   */
+  hosts: HostWeight[];
+
+  /**
+   * Why there is nothing to do, or not more.
+   *
+   * @generated from field: string details = 3;
+   */
+  details: string;
+};
+
+/**
+ * Describes the message slipway.v1.PlanRebalanceResponse.
+ * Use `create(PlanRebalanceResponseSchema)` to create a new message.
+ */
+export const PlanRebalanceResponseSchema: GenMessage<PlanRebalanceResponse> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 70);
+
+/**
+ * @generated from message slipway.v1.RebalanceMove
+ */
+export type RebalanceMove = Message<"slipway.v1.RebalanceMove"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string from = 3;
+   */
+  from: string;
+
+  /**
+   * @generated from field: string to = 4;
+   */
+  to: string;
+
+  /**
+   * @generated from field: double weight = 5;
+   */
+  weight: number;
+
+  /**
+   * @generated from field: uint32 memory_mib = 6;
+   */
+  memoryMib: number;
+};
+
+/**
+ * Describes the message slipway.v1.RebalanceMove.
+ * Use `create(RebalanceMoveSchema)` to create a new message.
+ */
+export const RebalanceMoveSchema: GenMessage<RebalanceMove> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 71);
+
+/**
+ * @generated from message slipway.v1.HostWeight
+ */
+export type HostWeight = Message<"slipway.v1.HostWeight"> & {
+  /**
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * @generated from field: double before = 2;
+   */
+  before: number;
+
+  /**
+   * @generated from field: double after = 3;
+   */
+  after: number;
+};
+
+/**
+ * Describes the message slipway.v1.HostWeight.
+ * Use `create(HostWeightSchema)` to create a new message.
+ */
+export const HostWeightSchema: GenMessage<HostWeight> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 72);
+
+/**
+ * @generated from message slipway.v1.ApplyPoolRequest
+ */
+export type ApplyPoolRequest = Message<"slipway.v1.ApplyPoolRequest"> & {
+  /**
+   * Name of the file, for messages and the record.
+   *
+   * @generated from field: string file = 1;
+   */
+  file: string;
+
+  /**
+   * All of it, YAML.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message slipway.v1.ApplyPoolRequest.
+ * Use `create(ApplyPoolRequestSchema)` to create a new message.
+ */
+export const ApplyPoolRequestSchema: GenMessage<ApplyPoolRequest> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 73);
+
+/**
+ * @generated from message slipway.v1.ApplyPoolResponse
+ */
+export type ApplyPoolResponse = Message<"slipway.v1.ApplyPoolResponse"> & {
+  /**
+   * @generated from field: slipway.v1.PoolVersion version = 1;
+   */
+  version?: PoolVersion | undefined;
+
+  /**
+   * False when it was the same already.
+   *
+   * @generated from field: bool changed = 2;
+   */
+  changed: boolean;
+
+  /**
+   * What is right by the rules of the file, and will not help: a home that no host is, a rule that no instance matches.
+   *
+   * @generated from field: repeated slipway.v1.Reason warnings = 3;
+   */
+  warnings: Reason[];
+};
+
+/**
+ * Describes the message slipway.v1.ApplyPoolResponse.
+ * Use `create(ApplyPoolResponseSchema)` to create a new message.
+ */
+export const ApplyPoolResponseSchema: GenMessage<ApplyPoolResponse> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 74);
+
+/**
+ * @generated from message slipway.v1.GetPoolRequest
+ */
+export type GetPoolRequest = Message<"slipway.v1.GetPoolRequest"> & {
+};
+
+/**
+ * Describes the message slipway.v1.GetPoolRequest.
+ * Use `create(GetPoolRequestSchema)` to create a new message.
+ */
+export const GetPoolRequestSchema: GenMessage<GetPoolRequest> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 75);
+
+/**
+ * @generated from message slipway.v1.GetPoolResponse
+ */
+export type GetPoolResponse = Message<"slipway.v1.GetPoolResponse"> & {
+  /**
+   * The file that is in force; empty when none was ever applied, and all defaults hold.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * Newest first; the first one is in force.
+   *
+   * @generated from field: repeated slipway.v1.PoolVersion history = 2;
+   */
+  history: PoolVersion[];
+};
+
+/**
+ * Describes the message slipway.v1.GetPoolResponse.
+ * Use `create(GetPoolResponseSchema)` to create a new message.
+ */
+export const GetPoolResponseSchema: GenMessage<GetPoolResponse> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 76);
+
+/**
+ * @generated from message slipway.v1.PoolVersion
+ */
+export type PoolVersion = Message<"slipway.v1.PoolVersion"> & {
+  /**
+   * Counts from 1.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * @generated from field: string who = 2;
+   */
+  who: string;
+
+  /**
+   * @generated from field: int64 at_ms = 3;
+   */
+  atMs: bigint;
+
+  /**
+   * @generated from field: string file = 4;
+   */
+  file: string;
+
+  /**
+   * SHA-256 of the text, lower-case hex.
+   *
+   * @generated from field: string sha256 = 5;
+   */
+  sha256: string;
+};
+
+/**
+ * Describes the message slipway.v1.PoolVersion.
+ * Use `create(PoolVersionSchema)` to create a new message.
+ */
+export const PoolVersionSchema: GenMessage<PoolVersion> = /*@__PURE__*/
+  messageDesc(file_slipway_v1_operator, 77);
 
 /**
  * @generated from enum slipway.v1.RunAction
@@ -2173,6 +3027,52 @@ export const OperatorService: GenService<{
     methodKind: "unary";
     input: typeof RemoveHostRequestSchema;
     output: typeof RemoveHostResponseSchema;
+  },
+  /**
+   * @generated from rpc slipway.v1.OperatorService.ListInstances
+   */
+  listInstances: {
+    methodKind: "unary";
+    input: typeof ListInstancesRequestSchema;
+    output: typeof ListInstancesResponseSchema;
+  },
+  /**
+   * GetInstance tells all that is known of one instance, and for each host of its cluster whether it could go there.
+   *
+   * @generated from rpc slipway.v1.OperatorService.GetInstance
+   */
+  getInstance: {
+    methodKind: "unary";
+    input: typeof GetInstanceRequestSchema;
+    output: typeof GetInstanceResponseSchema;
+  },
+  /**
+   * PlanRebalance proposes moves that even out the weight of the hosts of a cluster; a run with op "move" carries them out.
+   *
+   * @generated from rpc slipway.v1.OperatorService.PlanRebalance
+   */
+  planRebalance: {
+    methodKind: "unary";
+    input: typeof PlanRebalanceRequestSchema;
+    output: typeof PlanRebalanceResponseSchema;
+  },
+  /**
+   * ApplyPool replaces the pool file as a whole, or leaves it as it is when anything in it is wrong.
+   *
+   * @generated from rpc slipway.v1.OperatorService.ApplyPool
+   */
+  applyPool: {
+    methodKind: "unary";
+    input: typeof ApplyPoolRequestSchema;
+    output: typeof ApplyPoolResponseSchema;
+  },
+  /**
+   * @generated from rpc slipway.v1.OperatorService.GetPool
+   */
+  getPool: {
+    methodKind: "unary";
+    input: typeof GetPoolRequestSchema;
+    output: typeof GetPoolResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_slipway_v1_operator, 0);

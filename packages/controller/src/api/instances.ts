@@ -1,0 +1,195 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Instance, naturalCompare, nearest, SlipwayError, UUID_PATTERN } from "@slipway/shared";
+import type { operatorWire } from "@slipway/shared/wire";
+import type { HostInventory } from "../domain/inventory.ts";
+import type { Reason } from "../domain/words.ts";
+import { place, type Role } from "../placement/index.ts";
+import { clusterOf } from "../planner/plan.ts";
+import type { ApiPorts } from "./deps.ts";
+import { type InstanceView, instanceView, isFresh } from "./inventory-views.ts";
+import { type ReasonView, reasonView } from "./views.ts";
+
+/** An instance and the host that has it. */
+export interface Found {
+  readonly host: HostInventory;
+  readonly instance: Instance;
+  /** Other hosts that know it too. */
+  readonly others: readonly { readonly host: string; readonly state: string }[];
+}
+
+type TargetView = MessageInitShape<typeof operatorWire.InstanceTargetSchema>;
+
+/** States in which an instance is really there; a definition that is off may be the leftover of one that runs elsewhere. */
+const live = new Set(["running", "paused", "suspended", "crashed", "unknown"]);
+
+/** Methods about instances. */
+export class InstancesApi {
+  readonly #ports: ApiPorts;
+
+  constructor(ports: ApiPorts) {
+    this.#ports = ports;
+  }
+
+  list(request: operatorWire.ListInstancesRequest): { instances: InstanceView[]; unknown: ReasonView[] } {
+    const { registry, roster, clock } = this.#ports;
+    if (request.host !== "" && request.cluster !== "")
+      throw new SlipwayError("bad-input", `host ${request.host} and cluster ${request.cluster} were given`, {
+        fix: "choose one of them",
+      });
+    if (request.host !== "") registry.required(request.host);
+    const clusters = new Set(registry.entries().map((e) => clusterOf(e.facts.labels)));
+    if (request.cluster !== "" && !clusters.has(request.cluster)) throw unknownCluster(request.cluster, clusters);
+    const wanted = registry
+      .entries()
+      .filter((e) => request.host === "" || e.name === request.host)
+      .filter((e) => request.cluster === "" || clusterOf(e.facts.labels) === request.cluster);
+    const instances: InstanceView[] = [];
+    const unknown: Reason[] = [];
+    const everywhere = this.#everywhere();
+    for (const { name, facts, connected } of wanted) {
+      const host = roster.inventories(clusterOf(facts.labels)).find((h) => h.host === name);
+      if (!host || !isFresh(host, clock.engineMs())) unknown.push(notKnown(name, host, connected));
+      for (const instance of (host?.inventory.instances ?? []).toSorted((a, b) => naturalCompare(a.name, b.name)))
+        if (host) instances.push(this.#view(host, instance, everywhere.get(instance.uuid) ?? []));
+    }
+    return { instances, unknown: unknown.map(reasonView) };
+  }
+
+  get(request: operatorWire.GetInstanceRequest): { instance: InstanceView; targets: TargetView[] } {
+    const { roster, coordinator, clock } = this.#ports;
+    const { host, instance, others } = this.find(request.instance);
+    const cluster = clusterOf(host.labels);
+    const hosts = roster.inventories(cluster);
+    const targets = hosts
+      .filter((h) => h.host !== host.host)
+      .map((target) => {
+        const holders = coordinator.cordonHolders(target.host);
+        const reasons = this.#whyNot(host, instance, target, hosts, holders, clock.engineMs());
+        return { host: target.host, possible: reasons.length === 0, reasons: reasons.map(reasonView) };
+      });
+    return { instance: this.#view(host, instance, [{ host: host.host, state: instance.state }, ...others]), targets };
+  }
+
+  /** The instance of that name or uuid. Errors: `not-found` with the nearest name, `bad-input` when several have the name. */
+  find(text: string): Found {
+    const found: { host: HostInventory; instance: Instance }[] = [];
+    const byUuid = UUID_PATTERN.test(text.toLowerCase());
+    const all = this.#all();
+    for (const host of all)
+      for (const instance of host.inventory.instances)
+        if (instance.name === text || (byUuid && instance.uuid === text.toLowerCase())) found.push({ host, instance });
+    const uuids = new Map(found.map((f) => [f.instance.uuid, f]));
+    if (uuids.size > 1)
+      throw new SlipwayError(
+        "bad-input",
+        `instance ${JSON.stringify(text)}: ${uuids.size} have that name, ${[...uuids.values()].map((f) => `${f.instance.uuid} on ${f.host.host}`).join(", ")}`,
+        { fix: "name it by its uuid" },
+      );
+    const best = found.find((f) => live.has(f.instance.state)) ?? found[0];
+    if (!best) {
+      const near = nearest(
+        text,
+        all.flatMap((h) => h.inventory.instances.map((i) => i.name)),
+      );
+      throw new SlipwayError("not-found", `instance ${JSON.stringify(text)}: there is none of that name or uuid`, {
+        fix: near ? `did you mean ${near}?` : "see slipway instance list",
+      });
+    }
+    const others = found.filter((f) => f !== best).map((f) => ({ host: f.host.host, state: f.instance.state }));
+    return { ...best, others };
+  }
+
+  /** Why the instance cannot be moved to one host, with everything that runs there; empty when it can. */
+  #whyNot(
+    from: HostInventory,
+    instance: Instance,
+    target: HostInventory,
+    hosts: readonly HostInventory[],
+    holders: readonly string[],
+    nowT: number,
+  ): readonly Reason[] {
+    if (!isFresh(target, nowT)) return [notKnown(target.host, target, target.connected)];
+    if (holders.length > 0) return [cordoned(target.host, holders)];
+    const elsewhere: Role = { is: "closed", because: { rule: "", subject: "", text: "", fix: "" } };
+    const roles = new Map<string, Role>(hosts.map((h) => [h.host, elsewhere]));
+    roles.set(from.host, { is: "source" });
+    roles.set(target.host, { is: "target" });
+    // Off, it needs no room; it is asked as if it ran.
+    const asRunning = hosts.map((h) =>
+      h === from && instance.state === "shutoff"
+        ? {
+            ...h,
+            inventory: {
+              ...h.inventory,
+              instances: h.inventory.instances.map((i) => (i === instance ? { ...i, state: "running" } : i)),
+            },
+          }
+        : h,
+    );
+    const { feasible, blockers } = place({
+      hosts: asRunning,
+      roles,
+      movers: [{ uuid: instance.uuid, from: from.host }],
+      pool: this.#ports.roster.pool(),
+    });
+    if (feasible) return [];
+    return blockers.flatMap((b) => {
+      const there = b.targets.find((t) => t.host === target.host)?.reasons ?? [];
+      return there.length > 0 ? there : [b.reason];
+    });
+  }
+
+  #view(host: HostInventory, instance: Instance, everywhere: readonly { host: string; state: string }[]): InstanceView {
+    const { roster, book, clock, coordinator } = this.#ports;
+    const inHand = coordinator
+      .active()
+      .find((r) =>
+        r.hosts.some((h) => h.actions.some((a) => a.subject === instance.uuid && !a.settled && a.result === undefined)),
+      );
+    return instanceView(host, instance, {
+      pool: roster.pool(),
+      cluster: clusterOf(host.labels),
+      nowT: clock.engineMs(),
+      readMs: book.picture(host.host)?.readMs ?? 0,
+      run: inHand?.spec.run ?? "",
+      alsoOn: everywhere.filter((o) => o.host !== host.host).map((o) => `${o.host} (${o.state})`),
+    });
+  }
+
+  #all(): HostInventory[] {
+    const { registry, roster } = this.#ports;
+    const clusters = new Set(registry.entries().map((e) => clusterOf(e.facts.labels)));
+    return [...clusters].flatMap((c) => roster.inventories(c));
+  }
+
+  /** Which hosts know which instance, by uuid. */
+  #everywhere(): Map<string, { host: string; state: string }[]> {
+    const out = new Map<string, { host: string; state: string }[]>();
+    for (const { host, inventory } of this.#all())
+      for (const { uuid, state } of inventory.instances) out.set(uuid, [...(out.get(uuid) ?? []), { host, state }]);
+    return out;
+  }
+}
+
+/** Errors for a cluster that no host is in. */
+export function unknownCluster(name: string, known: Iterable<string>): SlipwayError {
+  const near = nearest(name, known);
+  return new SlipwayError("not-found", `cluster ${JSON.stringify(name)}: there is none of that name`, {
+    fix: near ? `did you mean ${near}?` : "see slipway host list",
+  });
+}
+
+function notKnown(name: string, host: HostInventory | undefined, connected: boolean): Reason {
+  const problem = host?.inventory.problem ?? "";
+  const text = !connected
+    ? `${name}: its agent is not connected; what is known of it is old`
+    : problem !== ""
+      ? `${name}: its platform cannot be read: ${problem}`
+      : `${name}: it has not told lately what runs on it`;
+  return { rule: "not-known", subject: name, text, fix: connected ? "" : `start slipway-agent on ${name}` };
+}
+
+function cordoned(name: string, holders: readonly string[]): Reason {
+  const by = holders.map((h) => (h === "operator" ? "an operator" : `run ${h}`)).join(", ");
+  return { rule: "cordoned", subject: name, text: `${name} is cordoned by ${by}`, fix: `slipway uncordon ${name}` };
+}

@@ -1,0 +1,103 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HostCapacity, Instance } from "@slipway/shared";
+import type { operatorWire, platformWire } from "@slipway/shared/wire";
+import { type HostInventory, INVENTORY_FRESH_MS } from "../domain/inventory.ts";
+import type { InstanceRule, PoolConfig } from "../domain/pool.ts";
+import { siteOf } from "../placement/room.ts";
+import { settle } from "../placement/settle.ts";
+
+export type InstanceView = MessageInitShape<typeof operatorWire.InstanceViewSchema>;
+export type HostPlatform = MessageInitShape<typeof operatorWire.HostPlatformSchema>;
+
+/** Read-only in the core, the same shape on the wire. */
+type WireCapacity = platformWire.HostCapacity;
+type WireInstance = platformWire.Instance;
+const capacityView = (capacity: HostCapacity) => ({ ...capacity }) as unknown as WireCapacity;
+const factsView = (instance: Instance) => ({ ...instance }) as unknown as WireInstance;
+
+/** May this picture be acted on? */
+export function isFresh({ connected, readT, inventory }: HostInventory, nowT: number): boolean {
+  return connected && inventory.problem === "" && nowT - readT <= INVENTORY_FRESH_MS;
+}
+
+/** What a host offers, and how much of it is taken. */
+export function platformView(host: HostInventory, pool: PoolConfig, nowT: number, readMs: number): HostPlatform {
+  const { inventory } = host;
+  const none = new Set<string>();
+  const limit = siteOf({ ...host, inventory: { ...inventory, instances: [] } }, pool, none).free;
+  const left = siteOf(host, pool, none).free;
+  const sum = (kind: string) => ({
+    limit: Math.max(0, limit.get(kind) ?? 0),
+    used: (limit.get(kind) ?? 0) - (left.get(kind) ?? 0),
+  });
+  const [memory, cpu] = [sum("memory"), sum("cpu")];
+  return {
+    platform: inventory.platform,
+    problem: inventory.problem,
+    readAtMs: BigInt(Math.round(readMs)),
+    fresh: isFresh(host, nowT),
+    ...(inventory.capacity ? { capacity: capacityView(inventory.capacity) } : {}),
+    memoryUsedMib: memory.used,
+    memoryLimitMib: memory.limit,
+    vcpusUsed: cpu.used,
+    vcpusLimit: cpu.limit,
+    instances: inventory.instances.length,
+    instancesRunning: inventory.instances.filter((i) => i.state === "running").length,
+    cordonedBy: inventory.cordonedBy,
+  };
+}
+
+/** One instance as its host knows it, with what the operator laid down about it. */
+export function instanceView(
+  host: HostInventory,
+  instance: Instance,
+  rest: {
+    readonly pool: PoolConfig;
+    readonly cluster: string;
+    readonly nowT: number;
+    readonly readMs: number;
+    readonly run: string;
+    readonly alsoOn: readonly string[];
+  },
+): InstanceView {
+  return {
+    host: host.host,
+    cluster: rest.cluster,
+    facts: factsView(instance),
+    policy: settle(instance, rest.pool).policy,
+    settings: settingsOf(instance, rest.pool),
+    readAtMs: BigInt(Math.round(rest.readMs)),
+    fresh: isFresh(host, rest.nowT),
+    run: rest.run,
+    alsoOn: [...rest.alsoOn],
+  };
+}
+
+const words = ["policy", "weight", "tier", "group", "apart", "home", "requires"] as const;
+
+/** What holds for an instance, word by word, and who says so; what nobody says is left out, but for the policy. */
+function settingsOf(instance: Instance, pool: PoolConfig): { name: string; value: string; from: string }[] {
+  const settled = settle(instance, pool);
+  const rule = pool.instances.find((r) => matches(r, instance.name));
+  return words.flatMap((name) => {
+    const value = name === "requires" ? settled.requires.join(", ") : String(settled[name]);
+    const isOwn = (instance.metadata[name] ?? "").trim() !== "";
+    const from = isOwn ? "metadata" : rule?.[name] === undefined ? "default" : `pool file, match ${rule.match}`;
+    return from === "default" && name !== "policy" ? [] : [{ name, value, from }];
+  });
+}
+
+/** The pattern's own reading, of one rule: everything but `*` is literal. */
+function matches({ match }: InstanceRule, name: string): boolean {
+  const parts = match.split("*");
+  if (parts.length === 1) return match === name;
+  const [first = "", last = ""] = [parts[0], parts.at(-1)];
+  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false;
+  let at = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = name.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return at <= name.length - last.length;
+}

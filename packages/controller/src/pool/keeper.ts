@@ -1,0 +1,53 @@
+import { createHash } from "node:crypto";
+import { SlipwayError } from "@slipway/shared";
+import { defaultPool, type PoolConfig } from "../domain/pool.ts";
+import type { PoolRecord, PoolStore } from "../store/pools.ts";
+import { parsePool } from "./pool.ts";
+
+/** The pool file that is in force. */
+export class PoolKeeper {
+  readonly #store: PoolStore;
+  #record: PoolRecord | undefined;
+  #pool: PoolConfig = defaultPool;
+
+  /** Errors: `refused` when the file in the store was applied by a version that understands more. */
+  constructor(store: PoolStore) {
+    this.#store = store;
+    this.#record = store.latest();
+    if (!this.#record) return;
+    try {
+      this.#pool = parsePool(this.#record.file, this.#record.text);
+    } catch (cause) {
+      throw new SlipwayError("refused", `the pool file in the store cannot be read: ${(cause as Error).message}`, {
+        cause,
+        fix: "run the version of slipway-controller with which it was applied",
+      });
+    }
+  }
+
+  get pool(): PoolConfig {
+    return this.#pool;
+  }
+
+  get text(): string {
+    return this.#record?.text ?? "";
+  }
+
+  history(limit: number): Omit<PoolRecord, "text">[] {
+    return this.#store.history(limit);
+  }
+
+  /**
+   * Puts a file in force; durable when it returns. The same text as before changes nothing.
+   * Errors: `bad-input` for anything wrong in it, and `out-of-space`; then the one before stays in force.
+   */
+  apply(file: string, text: string, who: string, atMs: number): { record: PoolRecord; changed: boolean } {
+    const pool = parsePool(file, text);
+    if (this.#record?.text === text) return { record: this.#record, changed: false };
+    const sha256 = createHash("sha256").update(text).digest("hex");
+    const record = this.#store.append({ atMs, who, file, sha256, text });
+    this.#record = record;
+    this.#pool = pool;
+    return { record, changed: true };
+  }
+}
