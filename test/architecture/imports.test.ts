@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const pure = [
   "packages/controller/src/domain",
   "packages/controller/src/planner",
+  "packages/controller/src/placement",
   "packages/controller/src/engine",
   "packages/controller/src/coordinator",
   "packages/agent/src/steps",
