@@ -48,10 +48,12 @@ export async function startGluster(lab: Lab, servers: readonly string[]): Promis
   const [first = ""] = servers;
   const gluster = (...words: string[]) => lab.sh(first, `gluster --mode=script ${words.join(" ")}`);
   for (const server of servers.slice(1)) await gluster("peer probe", server);
-  await until("the peers are connected", async () => {
-    const states = (await gluster("pool list")).split("\n").filter((line) => line.trimEnd().endsWith("\tConnected"));
-    return states.length === servers.length;
-  });
+  // Each of them has to say so: a volume is made by all.
+  for (const server of servers)
+    await until(`${server} is connected with its peers`, async () => {
+      const { stdout } = await lab.exec(server, ["gluster", "pool", "list"]);
+      return stdout.split("\n").filter((line) => /\sConnected\s*$/.test(line)).length === servers.length;
+    });
   for (const [volume, layout] of Object.entries(volumes)) {
     const bricks = servers.map((server) => `${server}:${BRICKS}/${volume}`).join(" ");
     await gluster("volume create", volume, layout, bricks, "force");
