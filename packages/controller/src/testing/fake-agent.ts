@@ -1,10 +1,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { PROTOCOL_VERSION } from "@slipway/shared";
 import { connect, openStream, type TlsFiles } from "@slipway/shared/grpc";
-import { agentWire } from "@slipway/shared/wire";
+import { agentWire, type platformWire } from "@slipway/shared/wire";
 
 type Report = MessageInitShape<typeof agentWire.StepReportSchema>;
 export type ToController = MessageInitShape<typeof agentWire.SessionRequestSchema>;
+
+export type Picture = MessageInitShape<typeof platformWire.PlatformInventorySchema>;
 
 export interface FakeAgentOptions {
   readonly address: string;
@@ -21,6 +23,8 @@ export interface FakeAgentOptions {
   readonly pushed?: () => { problem?: string; changed?: boolean; replaced?: string } | undefined;
   /** How a step ends; undefined: not yet. Default ok. */
   readonly answer?: (start: agentWire.StartStep) => Report | undefined;
+  /** What it tells of its platform at first; undefined: a host without instances. */
+  readonly inventory?: Picture;
   /** 0: none. Default 50. */
   readonly heartbeatMs?: number;
 }
@@ -47,6 +51,10 @@ export class FakeAgent {
   /** Hash that it tells of its hooks directory. */
   hooksHash: string;
   #nextId = 1n;
+  #seq = 0;
+  #picture: Picture = {};
+  /** Holder of the mark that it was told to keep. */
+  cordonedBy = "";
   /** How the stream ended; undefined while it is open. */
   status: { code: number; details: string } | undefined;
 
@@ -63,7 +71,8 @@ export class FakeAgent {
       this.status = status;
     });
     const every = options.heartbeatMs ?? 50;
-    if (every > 0) this.#heartbeat = setInterval(() => this.send({ message: { case: "heartbeat", value: {} } }), every);
+    const beat = () => this.send({ message: { case: "heartbeat", value: { inventorySeq: this.#seq } } });
+    if (every > 0) this.#heartbeat = setInterval(beat, every);
     this.send({
       message: {
         case: "hello",
@@ -81,6 +90,16 @@ export class FakeAgent {
         },
       },
     });
+    this.tell(options.inventory ?? { platform: "none" });
+  }
+
+  /** Tells what is on its host now. */
+  tell(picture: Picture): void {
+    const value = { ...picture, seq: ++this.#seq } as Picture;
+    this.send({
+      message: { case: "inventory", value: { ...value, cordonedBy: picture.cordonedBy ?? this.cordonedBy } },
+    });
+    this.#picture = picture;
   }
 
   setHooks(hooks: FakeAgentOptions["hooks"]): void {
@@ -124,6 +143,11 @@ export class FakeAgent {
       }
       case "ack":
         for (const id of message.value.outboxIds) this.acked.add(id);
+        return;
+      case "setCordon":
+        if (this.cordonedBy === message.value.holder) return;
+        this.cordonedBy = message.value.holder;
+        this.tell(this.#picture);
         return;
       case "refreshHooks":
         this.send({ message: { case: "hooks", value: this.#inventory(message.value.nonce) } });
