@@ -34,11 +34,11 @@ async function hosts(pictures: Record<string, Picture>) {
     Object.entries(pictures).map(([name, inventory]) => world.agent(name, { inventory })),
   );
   const names = Object.keys(pictures);
+  const isTold = (h: { name: string; platform?: { fresh: boolean; problem: string } | undefined }) =>
+    names.includes(h.name) && h.platform && (h.platform.fresh || h.platform.problem !== "");
   await until(
     "all pictures",
-    async () =>
-      (await alice.listHosts({}, BOUNDS)).hosts.filter((h) => names.includes(h.name) && h.platform?.fresh).length ===
-      names.length,
+    async () => (await alice.listHosts({}, BOUNDS)).hosts.filter(isTold).length === names.length,
   );
   return agents;
 }
@@ -71,8 +71,8 @@ describe("instances", () => {
       ["web2", true],
     ]);
     expect(unknown.map((r) => r.text)).toEqual([
-      "hv1: its agent is not connected; what is known of it is old",
-      "hv3: its platform cannot be read: libvirtd does not answer",
+      "hv1 is not connected, so what runs there is not known",
+      "hv3 is not able to read its platform: libvirtd does not answer",
     ]);
     b.close();
   });
@@ -118,17 +118,30 @@ describe("instances", () => {
       hv3: picture(large),
       hv4: picture(),
       hv5: { platform: "simulated", problem: "cannot be read", capacity },
-    }).catch(() => {});
+    });
     await alice.setCordon({ host: "hv4", cordoned: true, reason: "fan" }, BOUNDS);
     const { targets } = await alice.getInstance({ instance: "web" }, BOUNDS);
     expect(targets.map((t) => [t.host, t.possible, t.reasons.map((r) => r.rule)])).toEqual([
       ["hv2", true, []],
       ["hv3", false, ["memory"]],
       ["hv4", false, ["cordoned"]],
-      ["hv5", false, ["not-known"]],
+      ["hv5", false, ["platform-problem"]],
     ]);
     expect(targets[1]?.reasons[0]?.text).toMatch(/hv3/);
   });
+});
+
+test("a rebalance is proposed with the weights before and after, and nothing is touched", async () => {
+  await hosts({ hv1: picture(vm(1, "a"), vm(2, "b"), vm(3, "c")), hv2: picture(vm(4, "d")), hv3: picture() });
+  await alice.setCordon({ host: "hv3", cordoned: true }, BOUNDS);
+  const { moves, hosts: weights, leftOut } = await alice.planRebalance({ cluster: "c1" }, BOUNDS);
+  expect(moves.map((m) => [m.from, m.to, m.weight, m.memoryMib])).toEqual([["hv1", "hv2", 1024, 1024]]);
+  expect(weights.map((w) => [w.host, w.before, w.after])).toEqual([
+    ["hv1", 3072, 2048],
+    ["hv2", 1024, 2048],
+  ]);
+  expect(leftOut).toEqual(["hv3"]);
+  await expect(alice.planRebalance({ cluster: "c7" }, BOUNDS)).rejects.toThrow('cluster "c7": there is none');
 });
 
 describe("pictures of hosts", () => {

@@ -3,10 +3,10 @@ import { type Instance, naturalCompare, nearest, SlipwayError, UUID_PATTERN } fr
 import type { operatorWire } from "@slipway/shared/wire";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { Reason } from "../domain/words.ts";
-import { place, type Role } from "../placement/index.ts";
+import { pictureProblem, place, type Role } from "../placement/index.ts";
 import { clusterOf } from "../planner/plan.ts";
 import type { ApiPorts } from "./deps.ts";
-import { type InstanceView, instanceView, isFresh } from "./inventory-views.ts";
+import { type InstanceView, instanceView } from "./inventory-views.ts";
 import { type ReasonView, reasonView } from "./views.ts";
 
 /** An instance and the host that has it. */
@@ -48,7 +48,8 @@ export class InstancesApi {
     const everywhere = this.#everywhere();
     for (const { name, facts, connected } of wanted) {
       const host = roster.inventories(clusterOf(facts.labels)).find((h) => h.host === name);
-      if (!host || !isFresh(host, clock.engineMs())) unknown.push(notKnown(name, host, connected));
+      const problem = host ? pictureProblem(host, clock.engineMs()) : neverTold(name, connected);
+      if (problem) unknown.push(problem);
       for (const instance of (host?.inventory.instances ?? []).toSorted((a, b) => naturalCompare(a.name, b.name)))
         if (host) instances.push(this.#view(host, instance, everywhere.get(instance.uuid) ?? []));
     }
@@ -108,7 +109,8 @@ export class InstancesApi {
     holders: readonly string[],
     nowT: number,
   ): readonly Reason[] {
-    if (!isFresh(target, nowT)) return [notKnown(target.host, target, target.connected)];
+    const problem = pictureProblem(target, nowT);
+    if (problem) return [problem];
     if (holders.length > 0) return [cordoned(target.host, holders)];
     const elsewhere: Role = { is: "closed", because: { rule: "", subject: "", text: "", fix: "" } };
     const roles = new Map<string, Role>(hosts.map((h) => [h.host, elsewhere]));
@@ -179,14 +181,9 @@ export function unknownCluster(name: string, known: Iterable<string>): SlipwayEr
   });
 }
 
-function notKnown(name: string, host: HostInventory | undefined, connected: boolean): Reason {
-  const problem = host?.inventory.problem ?? "";
-  const text = !connected
-    ? `${name}: its agent is not connected; what is known of it is old`
-    : problem !== ""
-      ? `${name}: its platform cannot be read: ${problem}`
-      : `${name}: it has not told lately what runs on it`;
-  return { rule: "not-known", subject: name, text, fix: connected ? "" : `start slipway-agent on ${name}` };
+function neverTold(name: string, connected: boolean): Reason {
+  const fix = connected ? "its agent may be older than this controller" : `start slipway-agent on ${name}`;
+  return { rule: "no-inventory", subject: name, text: `${name}: it has never told what runs on it`, fix };
 }
 
 function cordoned(name: string, holders: readonly string[]): Reason {

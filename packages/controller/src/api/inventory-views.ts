@@ -1,8 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HostCapacity, Instance } from "@slipway/shared";
 import type { operatorWire, platformWire } from "@slipway/shared/wire";
-import { type HostInventory, INVENTORY_FRESH_MS } from "../domain/inventory.ts";
+import type { HostInventory } from "../domain/inventory.ts";
 import type { InstanceRule, PoolConfig } from "../domain/pool.ts";
+import { pictureProblem } from "../placement/picture.ts";
 import { siteOf } from "../placement/room.ts";
 import { settle } from "../placement/settle.ts";
 
@@ -14,11 +15,6 @@ type WireCapacity = platformWire.HostCapacity;
 type WireInstance = platformWire.Instance;
 const capacityView = (capacity: HostCapacity) => ({ ...capacity }) as unknown as WireCapacity;
 const factsView = (instance: Instance) => ({ ...instance }) as unknown as WireInstance;
-
-/** May this picture be acted on? */
-export function isFresh({ connected, readT, inventory }: HostInventory, nowT: number): boolean {
-  return connected && inventory.problem === "" && nowT - readT <= INVENTORY_FRESH_MS;
-}
 
 /** What a host offers, and how much of it is taken. */
 export function platformView(host: HostInventory, pool: PoolConfig, nowT: number, readMs: number): HostPlatform {
@@ -35,7 +31,7 @@ export function platformView(host: HostInventory, pool: PoolConfig, nowT: number
     platform: inventory.platform,
     problem: inventory.problem,
     readAtMs: BigInt(Math.round(readMs)),
-    fresh: isFresh(host, nowT),
+    fresh: pictureProblem(host, nowT) === undefined,
     ...(inventory.capacity ? { capacity: capacityView(inventory.capacity) } : {}),
     memoryUsedMib: memory.used,
     memoryLimitMib: memory.limit,
@@ -67,7 +63,7 @@ export function instanceView(
     policy: settle(instance, rest.pool).policy,
     settings: settingsOf(instance, rest.pool),
     readAtMs: BigInt(Math.round(rest.readMs)),
-    fresh: isFresh(host, rest.nowT),
+    fresh: pictureProblem(host, rest.nowT) === undefined,
     run: rest.run,
     alsoOn: [...rest.alsoOn],
   };

@@ -9,6 +9,7 @@ import { pushHooks, pushText } from "./hooks.ts";
 import { HostsApi } from "./hosts.ts";
 import { InstancesApi } from "./instances.ts";
 import { applyPool, getPool } from "./pool.ts";
+import { planRebalance } from "./rebalance.ts";
 import { removeHost } from "./removal.ts";
 import { admit, isAction, type OperatorMethod } from "./roles.ts";
 import { hostCommand, RunsApi, runCommand } from "./runs.ts";
@@ -143,9 +144,7 @@ export function operatorService(ports: ServicePorts): Service {
     ),
     listInstances: guard("listInstances", (r) => instances.list(r)),
     getInstance: guard("getInstance", (r) => instances.get(r)),
-    planRebalance: guard("planRebalance", (): { moves: [] } => {
-      throw new SlipwayError("refused", "rebalancing is not there yet");
-    }),
+    planRebalance: guard("planRebalance", (r) => planRebalance(ports, r)),
     applyPool: guard(
       "applyPool",
       (r, who) => applyPool(ports, r, who),
