@@ -4,17 +4,33 @@ export { HooksDirectory } from "./hooks/directory.ts";
 export { RealMachine } from "./host/machine.ts";
 export { type JournalWrite, MemoryJournal } from "./journal/memory.ts";
 export { openSqliteJournal, type SqliteJournal } from "./journal/sqlite.ts";
+export { type Clock, SimulatedHypervisor } from "./platform/simulated/hypervisor.ts";
+export { SimulatedPlatform } from "./platform/simulated/platform.ts";
+export {
+  findIn,
+  MemoryWorld,
+  plainHost,
+  plainInstance,
+  type SimulatedHost,
+  type SimulatedInstance,
+  type SimulatedWorld,
+} from "./platform/simulated/world.ts";
 export { fromWire, toWire } from "./session/convert.ts";
 export { Session, type SessionOptions } from "./session/session.ts";
 export { AgentCore, type AgentIdentity } from "./steps/core.ts";
 export type {
+  CordonMark,
   Executor,
   FoundHook,
   Hooks,
+  JobLook,
+  JobResult,
+  Jobs,
   Journal,
   Log,
   Look,
   Machine,
+  Platform,
   Ports,
   Progress,
   RawResult,
@@ -27,9 +43,12 @@ export type {
   HookInventory,
   HookRequests,
   Incoming,
+  InstanceSpec,
   OutboxEntry,
   Outgoing,
+  ProbeSpec,
   Report,
+  ServiceSpec,
   StepResult,
   StepRow,
   StepSpec,
