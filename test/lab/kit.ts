@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { guestKernel } from "./lib/guest-kernel.ts";
-import type { Lab } from "./lib/lab.ts";
+import { type Lab, putFile } from "./lib/lab.ts";
 import { installPackages, obstacle } from "./lib/prerequisites.ts";
 import type { Features } from "./lib/protocol.ts";
-import { CONTROLLER, putFile, slipwayWords, type UpOptions, up } from "./lib/slipway.ts";
+import { CONTROLLER, slipwayWords, type UpOptions, up } from "./lib/slipway.ts";
 import { type Ended, messageOf, until } from "./lib/system.ts";
 
 export { CONTROLLER, until };

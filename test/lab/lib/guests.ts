@@ -1,8 +1,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { GUESTS, LOCAL } from "./hypervisor.ts";
-import type { Lab } from "./lab.ts";
-import { putFile } from "./slipway.ts";
+import { type Lab, putFile } from "./lab.ts";
 import { SHARED } from "./storage.ts";
 import { LabError, until } from "./system.ts";
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { openSync } from "node:fs";
+import { chmodSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PATH } from "./image.ts";
 import { type HostStatus, LAB_DIR, type LabSettings, type Reply } from "./protocol.ts";
@@ -172,6 +172,14 @@ export class Lab {
     await until(`lab ${this.name} is gone`, () => entry === undefined || !isAlive(entry), 30_000);
     clear(this.name);
   }
+}
+
+/** Writes a file onto a host's disk, whether the host is on or off. */
+export function putFile(lab: Lab, host: string, file: string, text: string | Buffer, mode = 0o644): void {
+  const path = lab.path(host, file);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+  chmodSync(path, mode);
 }
 
 function booted(keeper: ChildProcess, name: string): Promise<void> {

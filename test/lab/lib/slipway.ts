@@ -1,13 +1,14 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync } from "node:fs";
 import type { Authority } from "../../../packages/shared/src/tls/authority.ts";
 import { etcdIsHealthy, membersOf } from "./etcd.ts";
 import { startGluster } from "./gluster.ts";
 import { guestKernel } from "./guest-kernel.ts";
-import { startHypervisors } from "./hypervisor.ts";
-import { Lab } from "./lab.ts";
+import { Lab, putFile } from "./lab.ts";
+import { startHypervisors } from "./libvirt.ts";
 import { checkout, currentPackages, packagesIn } from "./packages.ts";
 import { LabError, messageOf, until } from "./system.ts";
+
+export { putFile };
 
 // Slipway on the hosts of a lab: the controller on "ctl", an agent on each of the others.
 
@@ -137,14 +138,6 @@ async function join_(lab: Lab, host: string, own: Readonly<Record<string, string
   putFile(lab, host, "/etc/slipway/agent.properties", `${properties.join("\n")}\n`, 0o644);
   mkdirSync(lab.path(host, "/etc/slipway/hooks.d"), { recursive: true });
   await lab.sh(host, "systemctl start slipway-agent");
-}
-
-/** Writes a file onto a host's disk, whether the host is on or off. */
-export function putFile(lab: Lab, host: string, file: string, text: string | Buffer, mode = 0o644): void {
-  const path = lab.path(host, file);
-  mkdirSync(join(path, ".."), { recursive: true });
-  writeFileSync(path, text);
-  chmodSync(path, mode);
 }
 
 /** The operator's command on the controller's host. */
