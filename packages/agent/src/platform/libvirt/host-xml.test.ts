@@ -8,7 +8,7 @@ describe("pools", () => {
       `<pool type='${type}'><name>p</name><source>${source}</source><target><path>${path}</path></target></pool>`,
     );
   test("of the network are called the same by every host that has them", () => {
-    expect(pool("netfs", "<host name='nas'/><dir path='/vm'/>").identity).toBe("netfs nas:/vm on /p");
+    expect(pool("netfs", "<host name='nas'/><dir path='/vm'/>").identity).toBe("netfs nas:/vm");
     expect(pool("rbd", "<name>vms</name><host name='b' port='1'/><host name='a'/>").identity).toBe("rbd a,b:1/vms");
     expect(pool("rbd", "<name>vms</name><host name='a'/><host name='b' port='1'/>").identity).toBe("rbd a,b:1/vms");
     expect(pool("iscsi", "<host name='san'/><device path='iqn.2026:x'/>").identity).toBe("iscsi san/iqn.2026:x");

@@ -93,11 +93,11 @@ export function parsePool(xml: string): Pool {
     type,
     path,
     freeMib: Math.floor((kibibytes(child(pool, "available")) ?? 0) / 1024),
-    identity: identity(type, source, path),
+    identity: identity(type, source),
   };
 }
 
-function identity(type: string, source: Element | undefined, path: string): string {
+function identity(type: string, source: Element | undefined): string {
   // Order and repetition of a cluster's addresses say nothing.
   const hosts = unique(
     children(source, "host").map((host) => {
@@ -111,7 +111,7 @@ function identity(type: string, source: Element | undefined, path: string): stri
     case "netfs": {
       const dir = attribute(child(source, "dir"), "path");
       const isGluster = attribute(child(source, "format"), "type") === "glusterfs";
-      return at === "" || dir === "" ? "" : netfs(isGluster ? "gluster" : "netfs", `${at}:${dir}`, path);
+      return at === "" || dir === "" ? "" : `${isGluster ? "gluster" : "netfs"} ${at}:${dir}`;
     }
     case "rbd":
     case "gluster":
@@ -125,11 +125,6 @@ function identity(type: string, source: Element | undefined, path: string): stri
     default:
       return "";
   }
-}
-
-/** A guest finds its disks by path, so storage that is mounted at another place does not help it. */
-export function netfs(kind: string, source: string, mountPoint: string): string {
-  return `${kind} ${source} on ${mountPoint}`;
 }
 
 function unique<T>(list: readonly T[]): T[] {

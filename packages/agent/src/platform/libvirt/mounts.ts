@@ -1,5 +1,3 @@
-import { netfs } from "./host-xml.ts";
-
 export interface Mount {
   readonly mountPoint: string;
   /** The same text on every host that has the same storage at the same place; empty for what only one host can have. */
@@ -27,7 +25,7 @@ export function parseMounts(mountinfo: string, identities: Identities): Mount[] 
     const kind = kinds[type] ?? type;
     const part = kind === "netfs" || root === "/" ? source : `${source}${root}`;
     // The last mount at a place hides those before it.
-    found.set(mountPoint, { mountPoint, sharedAs: source === "" ? "" : netfs(kind, part, mountPoint) });
+    found.set(mountPoint, { mountPoint, sharedAs: source === "" ? "" : `${kind} ${part}` });
   }
   return [...found.values()];
 }
@@ -72,7 +70,7 @@ function unoctal(word: string): string {
 }
 
 /** Whether `path` is `dir` or below it. */
-export function isBelow(path: string, dir: string): boolean {
+function isBelow(path: string, dir: string): boolean {
   return path === dir || path.startsWith(dir.endsWith("/") ? dir : `${dir}/`);
 }
 

@@ -154,7 +154,7 @@ export class Reader {
     return found.map(({ instance }) => ({
       ...instance,
       disks: instance.disks.map((disk) => ({
-        ...placeDisk(disk, pools, facts.mounts, this.#options.sharedPaths),
+        ...placeDisk(disk, pools, facts.mounts),
         sizeMib: sizes.get(instance.uuid)?.get(disk.target) ?? 0,
       })),
     }));
@@ -217,11 +217,9 @@ export class Reader {
     const { reserveMib, migrationUri, migrationAddress } = this.#options;
     const { memoryMib: _, ...host } = attempt("capabilities", () => parseCapabilities(xml));
     const models = await this.#cpuModels(host.virtTypes.includes("kvm") ? "kvm" : (host.virtTypes[0] ?? "qemu"));
-    // Memory made of huge pages is there for guests that ask for them, and for nobody else.
-    const hugeMib = facts.hugepages.reduce((sum, one) => sum + Math.ceil((one.sizeKib * one.total) / 1024), 0);
     return {
       ...host,
-      memoryMib: Math.max(0, facts.memoryMib - hugeMib - reserveMib),
+      memoryMib: Math.max(0, facts.memoryMib - reserveMib),
       memoryFreeMib: facts.memoryFreeMib,
       hugepages: facts.hugepages,
       cpuFeatures: models.features,

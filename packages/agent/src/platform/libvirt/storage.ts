@@ -1,6 +1,6 @@
 import type { Disk, StoragePool } from "@slipway/shared";
 import type { Pool } from "./host-xml.ts";
-import { innermost, isBelow, type Mount } from "./mounts.ts";
+import { innermost, type Mount } from "./mounts.ts";
 
 /** A place that the operator knows to be the same on several hosts, such as a volume group on a shared disk. */
 export interface SharedPath {
@@ -26,47 +26,35 @@ export function storagePools(
     freeMib,
     sharedAs: identity || sharedAs(path, mounts, shared),
   }));
-  const places = [
-    ...shared.map((one) => ({ path: one.path, sharedAs: sharedName(one) })),
-    ...mounts.map((one) => ({ path: one.mountPoint, sharedAs: one.sharedAs })),
-  ];
-  for (const { path, sharedAs } of places)
-    if (sharedAs !== "" && !known.some((one) => one.sharedAs === sharedAs))
-      known.push({ name: path, type: "mount", path, active: true, freeMib: 0, sharedAs });
+  const places = [...shared.map((one) => one.path), ...mounts.map((one) => one.mountPoint)];
+  for (const path of new Set(places)) {
+    const view = sharedAs(path, mounts, shared);
+    if (view !== "" && !known.some((one) => one.path === path))
+      known.push({ name: path, type: "mount", path, active: true, freeMib: 0, sharedAs: view });
+  }
   return known;
 }
 
 /** A disk with what the host knows of the place it is in. */
-export function placeDisk(
-  disk: Disk,
-  pools: readonly StoragePool[],
-  mounts: readonly Mount[],
-  shared: readonly SharedPath[],
-): Disk {
+export function placeDisk(disk: Disk, pools: readonly StoragePool[], mounts: readonly Mount[]): Disk {
   if (disk.source === "") return disk;
-  if (disk.kind === "volume") {
-    const pool = pools.find((one) => one.name === disk.pool);
-    return { ...disk, sharedAs: pool?.sharedAs ?? "" };
-  }
+  if (disk.kind === "volume") return { ...disk, sharedAs: pools.find((one) => one.name === disk.pool)?.sharedAs ?? "" };
   // The emulator reaches it over the network by itself, from whichever host.
   if (disk.kind === "network") return { ...disk, sharedAs: `network ${disk.source}` };
   if (!disk.source.startsWith("/")) return disk;
-  const libvirts = pools.filter((one) => one.type !== "mount" && one.path.startsWith("/"));
-  const pool = innermost(disk.source, libvirts, (one) => one.path);
-  return {
-    ...disk,
-    pool: pool?.name ?? "",
-    sharedAs: pool?.sharedAs || sharedAs(disk.source, mounts, shared),
-  };
+  const places = pools.filter((one) => one.path.startsWith("/"));
+  const pool = innermost(disk.source, places, (one) => one.path);
+  const mount = innermost(disk.source, mounts, (one) => one.mountPoint);
+  // Something else is mounted inside of the pool.
+  if (pool === undefined || (mount !== undefined && mount.mountPoint.length > pool.path.length)) return disk;
+  return { ...disk, pool: pool.name, sharedAs: pool.sharedAs };
 }
 
+/** What a directory is a view of: its storage, and where in it. */
 function sharedAs(path: string, mounts: readonly Mount[], shared: readonly SharedPath[]): string {
   if (!path.startsWith("/")) return "";
-  const configured = shared.find((one) => isBelow(path, one.path));
-  if (configured !== undefined) return sharedName(configured);
-  return innermost(path, mounts, (one) => one.mountPoint)?.sharedAs ?? "";
-}
-
-function sharedName({ name, path }: SharedPath): string {
-  return `shared ${name} on ${path}`;
+  const configured = innermost(path, shared, (one) => one.path);
+  if (configured !== undefined) return `shared ${configured.name}${path.slice(configured.path.length)}`;
+  const mount = innermost(path, mounts, (one) => one.mountPoint);
+  return mount === undefined || mount.sharedAs === "" ? "" : `${mount.sharedAs}${path.slice(mount.mountPoint.length)}`;
 }
