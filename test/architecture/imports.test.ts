@@ -20,7 +20,8 @@ const mayImport: Record<string, readonly string[]> = {
   shared: [],
   agent: ["@slipway/shared"],
   controller: ["@slipway/shared"],
-  cli: ["@slipway/shared"],
+  // A pool file is checked without a controller, by the controller's own reader, which needs nothing native.
+  cli: ["@slipway/shared", "@slipway/controller/pool"],
 };
 
 function sources(folder: string): string[] {

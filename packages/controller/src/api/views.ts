@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationText } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import type { Wait } from "../domain/fleet.ts";
-import { type HostRun, type Run, stepInHand } from "../domain/run.ts";
+import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import type { Reason, RunOptions, Scope } from "../domain/words.ts";
 import { hostState, type Line } from "../engine/describe.ts";
 import { reportOf, type StageReport, stagesOf } from "../engine/report.ts";
@@ -10,6 +10,7 @@ import type { FleetEntry } from "../fleet/registry.ts";
 import type { Plan } from "../planner/plan.ts";
 import type { AuditRecord } from "../store/audit.ts";
 import type { LedgerRow } from "../store/runs.ts";
+import { actionsInHand, countsOf, type PercentOf, settledActions } from "./action-views.ts";
 
 export type RunView = MessageInitShape<typeof operatorWire.RunViewSchema>;
 export type PlanView = MessageInitShape<typeof operatorWire.PlanViewSchema>;
@@ -27,7 +28,13 @@ export function reasonView({ rule, subject, text, fix }: Reason): ReasonView {
   return { rule, subject, text, fix };
 }
 
-export function runView(run: Run, waits: readonly Wait[], detail: Detail): RunView {
+/** `percentOf` tells how far moves in hand have come. */
+export function runView(
+  run: Run,
+  waits: readonly Wait[],
+  detail: Detail,
+  percentOf: PercentOf = () => undefined,
+): RunView {
   const reason = pauseReason(run);
   return {
     run: run.spec.run,
@@ -41,7 +48,7 @@ export function runView(run: Run, waits: readonly Wait[], detail: Detail): RunVi
     startedBy: run.spec.startedBy,
     options: optionsView(run.spec.options, detail !== "full"),
     scope: scopeView(run.spec.scope),
-    hosts: run.hosts.map((h) => hostView(h, waits, detail, detail === "full" ? outputLimit(run) : 0)),
+    hosts: run.hosts.map((h) => hostView(h, waits, detail, detail === "full" ? outputLimit(run) : 0, percentOf)),
     lastSeq: BigInt(run.lastSeq),
   };
 }
@@ -59,7 +66,8 @@ function pauseReason(run: Run): Reason | undefined {
   };
 }
 
-function hostView(host: HostRun, waits: readonly Wait[], detail: Detail, limit: number) {
+function hostView(host: HostRun, waits: readonly Wait[], detail: Detail, limit: number, percentOf: PercentOf) {
+  const inHandNow = detail === "list" ? [] : actionsInHand(host, percentOf);
   const inHand = stepInHand(host);
   return {
     name: host.name,
@@ -75,6 +83,9 @@ function hostView(host: HostRun, waits: readonly Wait[], detail: Detail, limit: 
     stepStartedAtMs: big(inHand?.startedAt),
     stages: detail === "list" ? [] : stagesOf(host).map((s) => stageView(s, limit)),
     waitsFor: waits.filter((w) => w.host === host.name).map((w) => reasonView(w.reason)),
+    instances: detail === "full" ? [...settledActions(host), ...inHandNow] : inHandNow,
+    ...countsOf(host),
+    notes: host.notes.map(reasonView),
   };
 }
 
@@ -206,7 +217,15 @@ export function reportView(run: Run): ReportView {
     ...rest,
     hostsupdated: report.hostsupdated.map((h) => ({ ...h, output: cut(h.output, limit) })),
     hostsskipped: report.hostsskipped.map((h) => ({ ...h })),
-    hosts: report.hosts.map((h) => ({ ...h, stages: h.stages.map((s) => stageView(s, limit)) })),
+    hosts: report.hosts.map((h) => {
+      const host = hostOf(run, h.name);
+      return {
+        ...h,
+        stages: h.stages.map((s) => stageView(s, limit)),
+        instances: host ? settledActions(host) : [],
+        notes: host ? host.notes.map(reasonView) : [],
+      };
+    }),
     ledger: ledger.map((l) => ({
       id: l.id,
       run: report.run,

@@ -1,3 +1,3 @@
-export type { PoolConfig } from "../domain/pool.ts";
-export { parsePool, readPool } from "./pool.ts";
+// What the command line needs to check a pool file without a controller: pure, and free of native modules.
+export { readPool } from "./pool.ts";
 export type { Problem } from "./reader.ts";

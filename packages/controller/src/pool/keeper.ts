@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
 import { SlipwayError } from "@slipway/shared";
-import { defaultPool, type PoolConfig } from "../domain/pool.ts";
+import type { PoolConfig } from "../domain/pool.ts";
+import type { QuorumConfig } from "../domain/quorum.ts";
 import type { PoolRecord, PoolStore } from "../store/pools.ts";
-import { parsePool } from "./pool.ts";
+import { emptyPoolFile, type PoolFile, parsePool } from "./pool.ts";
 
 /** The pool file that is in force. */
 export class PoolKeeper {
   readonly #store: PoolStore;
   #record: PoolRecord | undefined;
-  #pool: PoolConfig = defaultPool;
+  #file: PoolFile = emptyPoolFile;
 
   /** Errors: `refused` when the file in the store was applied by a version that understands more. */
   constructor(store: PoolStore) {
@@ -16,7 +17,7 @@ export class PoolKeeper {
     this.#record = store.latest();
     if (!this.#record) return;
     try {
-      this.#pool = parsePool(this.#record.file, this.#record.text);
+      this.#file = parsePool(this.#record.file, this.#record.text);
     } catch (cause) {
       throw new SlipwayError("refused", `the pool file in the store cannot be read: ${(cause as Error).message}`, {
         cause,
@@ -26,7 +27,11 @@ export class PoolKeeper {
   }
 
   get pool(): PoolConfig {
-    return this.#pool;
+    return this.#file.pool;
+  }
+
+  get quorum(): QuorumConfig {
+    return this.#file.quorum;
   }
 
   get text(): string {
@@ -42,12 +47,12 @@ export class PoolKeeper {
    * Errors: `bad-input` for anything wrong in it, and `out-of-space`; then the one before stays in force.
    */
   apply(file: string, text: string, who: string, atMs: number): { record: PoolRecord; changed: boolean } {
-    const pool = parsePool(file, text);
+    const parsed = parsePool(file, text);
     if (this.#record?.text === text) return { record: this.#record, changed: false };
     const sha256 = createHash("sha256").update(text).digest("hex");
     const record = this.#store.append({ atMs, who, file, sha256, text });
     this.#record = record;
-    this.#pool = pool;
+    this.#file = parsed;
     return { record, changed: true };
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { defaultPool } from "../domain/pool.ts";
+import { noQuorum } from "../domain/quorum.ts";
 import { MAX_POOL_LENGTH, parsePool, readPool } from "./pool.ts";
 
 const problems = (text: string) => readPool(text).problems.map((p) => `${p.line}: ${p.text}; ${p.fix}`);
@@ -8,7 +9,7 @@ describe("a pool file", () => {
   test.each(["", "# nothing\n", "capacity:\nmigration:\ninstances:\n", "instances: []\n", "{}"])(
     "that lays nothing down has the defaults: %j",
     (text) => {
-      expect(readPool(text)).toEqual({ pool: defaultPool, problems: [] });
+      expect(readPool(text)).toEqual({ pool: defaultPool, quorum: noQuorum, problems: [] });
     },
   );
 
@@ -61,12 +62,13 @@ instances:
           { match: "*" },
         ],
       },
+      quorum: noQuorum,
       problems: [],
     });
   });
 
   test("parses to what it reads", () => {
-    expect(parsePool("pool.yaml", "capacity: { spareHosts: 2 }").capacity.spareHosts).toBe(2);
+    expect(parsePool("pool.yaml", "capacity: { spareHosts: 2 }").pool.capacity.spareHosts).toBe(2);
   });
 });
 
@@ -76,7 +78,7 @@ describe("what is wrong is told with its line, its value and what would be right
     ["a: 1\na: 2", /^2: not valid YAML: /],
     ["just words", /^1: the file: "just words" is no map; write keys such as instances:$/],
     ["capacty: {}", /^1: key "capacty" is unknown; did you mean "capacity"\?$/],
-    ["nonsense: {}", /^1: key "nonsense" is unknown; the keys are capacity, migration, instances$/],
+    ["nonsense: {}", /^1: key "nonsense" is unknown; the keys are capacity, migration, instances, probes,/],
     ["\ncapacity:\n  spareHost: 1", /^3: key "capacity.spareHost" is unknown; did you mean "spareHosts"\?$/],
     ["capacity: 4", /^1: capacity: 4 is no map; write keys such as cpuOvercommit: 4$/],
     ["capacity: { cpuOvercommit: 0 }", /^1: capacity.cpuOvercommit: 0; write a number from 0.1 to 64$/],

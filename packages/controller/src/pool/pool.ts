@@ -1,5 +1,7 @@
 import { NAME_PATTERN, SlipwayError } from "@slipway/shared";
 import { defaultPool, type InstanceRule, type MigrationLimits, type PoolConfig, policies } from "../domain/pool.ts";
+import { noQuorum, type QuorumConfig } from "../domain/quorum.ts";
+import { quorumOf } from "./quorum.ts";
 import { duration, flag, number, oneOf, type Place, type Problem, type Read, Reader, word } from "./reader.ts";
 
 /** Far more than a pool file of thousands of rules needs, in characters. */
@@ -7,7 +9,7 @@ export const MAX_POOL_LENGTH = 512 * 1024;
 const MAX_RULES = 5_000;
 
 /** The sections of a pool file. */
-const sections = ["capacity", "migration", "instances"] as const;
+const sections = ["capacity", "migration", "instances", "probes", "quorum", "services"] as const;
 
 const name = word(NAME_PATTERN, "write letters, digits, dots, underscores or hyphens, at most 64");
 /** Names of instances, with `*`: whatever a platform takes as a name, on one line. */
@@ -47,9 +49,16 @@ const rule: { readonly [K in Exclude<keyof InstanceRule, "requires">]-?: Read<No
   home: name,
 };
 
-export interface PoolReading {
+/** Everything that a pool file says. */
+export interface PoolFile {
   readonly pool: PoolConfig;
-  /** In order of lines; with any, `pool` is not to be used. */
+  readonly quorum: QuorumConfig;
+}
+
+export const emptyPoolFile: PoolFile = { pool: defaultPool, quorum: noQuorum };
+
+export interface PoolReading extends PoolFile {
+  /** In order of lines; with any, the rest is not to be used. */
   readonly problems: readonly Problem[];
 }
 
@@ -61,24 +70,25 @@ export function readPool(text: string): PoolReading {
       text: `the file is larger than ${MAX_POOL_LENGTH} characters`,
       fix: "join rules with patterns",
     };
-    return { pool: defaultPool, problems: [problem] };
+    return { ...emptyPoolFile, problems: [problem] };
   }
   const reader = new Reader(text);
-  if (reader.problems.length > 0) return { pool: defaultPool, problems: reader.problems };
+  if (reader.problems.length > 0) return { ...emptyPoolFile, problems: reader.problems };
   const root = reader.map(reader.root, sections, "instances:");
   const pool: PoolConfig = {
     capacity: { ...defaultPool.capacity, ...numbersOf(reader, root.get("capacity")) },
     migration: { ...defaultPool.migration, ...limitsOf(reader, root.get("migration")) },
     instances: rulesOf(reader, root.get("instances")),
   };
-  return { pool, problems: reader.problems.toSorted((a, b) => a.line - b.line) };
+  const quorum = quorumOf(reader, root);
+  return { pool, quorum, problems: reader.problems.toSorted((a, b) => a.line - b.line) };
 }
 
 /** The same for those who can only take a whole file. Errors: `bad-input` with file, line, what and what would be right. */
-export function parsePool(file: string, text: string): PoolConfig {
-  const { pool, problems } = readPool(text);
+export function parsePool(file: string, text: string): PoolFile {
+  const { pool, quorum, problems } = readPool(text);
   const [first, ...more] = problems;
-  if (!first) return pool;
+  if (!first) return { pool, quorum };
   const rest = more.length === 0 ? "" : ` (and ${more.length} more, see slipway pool check)`;
   throw new SlipwayError("bad-input", `${file}:${first.line}: ${first.text}${rest}`, { fix: first.fix });
 }
