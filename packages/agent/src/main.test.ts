@@ -168,6 +168,39 @@ describe("slipway-agent run", () => {
     expect(report.bootIdAfter).not.toBe(report.bootIdBefore);
   });
 
+  it("moves a simulated instance, whose files outlive the agent, and boots with those that start by themselves", async () => {
+    const [moved, stays] = ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
+    const world = join(dir, "state", "world");
+    const file = (host: string, uuid: string) => join(world, host, `${uuid}.json`);
+    const agent = run();
+    await until(() => controller.sessions === 1);
+    mkdirSync(join(world, "hv2"));
+    writeFileSync(join(world, "hv2", "boot"), "b1");
+    writeFileSync(file("hv1", stays), JSON.stringify({ name: "vm2", autostart: true }));
+    writeFileSync(file("hv1", moved), JSON.stringify({ name: "vm1", memoryMib: 64 }));
+    const told = () =>
+      controller.requests.flatMap(({ message }) => (message.case === "inventory" ? [message.value] : []));
+    await until(() => told().at(-1)?.instances.length === 2);
+    expect(told().at(-1)).toMatchObject({ platform: "simulated", problem: "", cordonedBy: "" });
+    controller.send({ case: "setCordon", value: { holder: "r1", reason: "" } });
+    const key = { run: "r1", host: "hv1", step: `move:${moved}`, attempt: 1 };
+    const move = { to: "hv2", uri: "simulated://hv2" };
+    const instance = { verb: "move", uuid: moved, name: "vm1", generation: 1, timeoutMs: 10_000n, move };
+    controller.send({ case: "start", value: { key, spec: { case: "instance", value: instance } } });
+    expect(await until(() => controller.ended(key.step))).toMatchObject({
+      verdict: agentWire.Verdict.OK,
+      instance: { present: false, bytes: 64n * 1_048_576n },
+    });
+    expect([existsSync(file("hv1", moved)), existsSync(file("hv2", moved))]).toEqual([false, true]);
+    controller.startStep("reboot");
+    expect(await agent.exited).toBe(75);
+    expect(JSON.parse(readFileSync(file("hv1", stays), "utf8"))).toMatchObject({ state: "shutoff" });
+    run();
+    await until(() => controller.ended("reboot"));
+    await until(() => told().at(-1)?.instances[0]?.state === "running");
+    expect(told().at(-1)).toMatchObject({ cordonedBy: "r1", instances: [{ uuid: stays, state: "running" }] });
+  });
+
   it("is alone on its state directory", async () => {
     run();
     await until(() => controller.sessions === 1);

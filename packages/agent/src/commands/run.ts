@@ -13,6 +13,8 @@ import { HooksDirectory } from "../hooks/directory.ts";
 import { finishInstall } from "../hooks/install.ts";
 import { RealMachine, SimulatedMachine } from "../host/machine.ts";
 import { openSqliteJournal, type SqliteJournal } from "../journal/sqlite.ts";
+import { openPlatform } from "../platform/open.ts";
+import { createProbes } from "../probes/index.ts";
 import { readCertificate } from "../session/certificate.ts";
 import { enrolIfNeeded } from "../session/enrol.ts";
 import { Session } from "../session/session.ts";
@@ -48,26 +50,40 @@ export async function runAgent(settings: Settings): Promise<void> {
     log("info", `executor: ${choice.executor} (${choice.reason})`);
     let core: AgentCore | undefined;
     let machine: Machine | undefined;
+    const announce = (id: string) => core?.ended(id);
     const execution = {
       dir: join(settings.stateDir, "steps"),
       bootId: () => machine?.bootId() ?? "",
-      announce: (id: string) => core?.ended(id),
+      announce,
       log,
     };
     const executor =
       choice.executor === "systemd"
         ? new SystemdExecutor({ ...execution, limits: settings.limits, systemd: hostSystemd })
         : new DirectExecutor(execution);
-    const cutPower = () => executor.cutPower();
+    const cutPower = () => {
+      executor.cutPower();
+      instances.cutPower();
+    };
     machine =
       settings.platform === "simulated"
         ? new SimulatedMachine({ stateDir: settings.stateDir, cutPower, exit: (status) => process.exit(status) })
         : new RealMachine();
+    const instances = openPlatform(settings, machine);
+    const probes = createProbes({ host: settings.host, announce });
     const unfinished = finishInstall(settings.hooksDir);
     if (unfinished !== "") log("warn", `hooks: a push that was cut off cannot be ended (${unfinished})`);
     const hooks = new HooksDirectory(settings.hooksDir, settings.hooksPush);
     core = new AgentCore(
-      { journal, executor, hooks, machine, log },
+      {
+        journal,
+        executor,
+        hooks,
+        machine,
+        ...(instances.platform === undefined ? {} : { platform: instances.platform }),
+        probes,
+        log,
+      },
       {
         host: settings.host,
         labels: settings.labels,
@@ -81,6 +97,7 @@ export async function runAgent(settings: Settings): Promise<void> {
     log("info", `agent ${VERSION}: starting for host ${settings.host} (boot ${machine.bootId()})`);
     const { problem } = hooks.inventory();
     if (problem !== "") log("warn", `hooks: ${problem}`);
+    instances.tick();
     core.recover();
     const tuning = { keepaliveMs: settings.keepaliveMs, keepaliveTimeoutMs: settings.keepaliveTimeoutMs };
     const reporter = new Reporter({
@@ -99,6 +116,7 @@ export async function runAgent(settings: Settings): Promise<void> {
     });
     session.start();
     const ticker = setInterval(() => {
+      instances.tick();
       core.tick();
       reporter.ticked();
     }, TICK_MS);
@@ -108,6 +126,8 @@ export async function runAgent(settings: Settings): Promise<void> {
     clearInterval(ticker);
     await session.stop();
     executor.close();
+    probes.close();
+    instances.close();
   } finally {
     journal.close();
   }

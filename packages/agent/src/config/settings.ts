@@ -36,14 +36,47 @@ export interface Settings {
    * that runs with the agent's rights. Default false.
    */
   readonly hooksPush: boolean;
-  /** `slipway.platform`: none, or simulated for a host that only pretends to reboot. Default none. */
-  readonly platform: "none" | "simulated";
+  /**
+   * `slipway.platform`: who runs the instances of this host. none, libvirt, or simulated for a host that only pretends to have
+   * any, and to reboot. Default none: the agent knows of no instances, moves none and counts none.
+   */
+  readonly platform: (typeof platforms)[number];
+  /** `slipway.simulated.world`: directory that the simulated hosts of a pool share. Default: world/ in the state directory. */
+  readonly simulatedWorld: string;
+  /** `slipway.libvirt.uri`: of this host's libvirtd. Default qemu:///system. */
+  readonly libvirtUri: string;
+  readonly migration: {
+    /** `slipway.migration.uri`: by which the libvirtd of another host connects to this one. Default qemu+tls://HOST/system. */
+    readonly uri: string;
+    /**
+     * `slipway.migration.address`: name or address that the memory stream comes to, on its own network if there is one. Default:
+     * none, libvirt chooses.
+     */
+    readonly address: string;
+  };
+  /** `slipway.platform.reserved.memory`: memory that instances are not given, in MiB. Default 1024, which is CloudStack's. */
+  readonly reservedMemoryMib: number;
+  /**
+   * `slipway.shared.paths`: `name=/path,...`, directories whose content other hosts reach under the same name, where the mounts
+   * do not show it. Default: none.
+   */
+  readonly sharedPaths: readonly SharedPath[];
   /** `slipway.keepalive.ms`: silence after which the controller is asked whether it lives, in milliseconds. Default 3000. */
   readonly keepaliveMs: number;
   /** `slipway.keepalive.timeout.ms`: time for its answer, in milliseconds. Default 2000. */
   readonly keepaliveTimeoutMs: number;
 }
 
+/** A directory that several hosts see; its name is the same on each of them. */
+export interface SharedPath {
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+}
+
+const platforms = ["none", "libvirt", "simulated"] as const;
+const URI = /^[a-z][a-z0-9+.-]*:\/\/[^\s/]*\/\S*$/;
+const NETWORK_ADDRESS = /^(?:tcp:\/\/)?(?:[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\])$/;
 const ADDRESS = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/;
 const keys = [
   "slipway.controllers",
@@ -60,6 +93,12 @@ const keys = [
   "slipway.step.cpu.quota",
   "slipway.hooks.push",
   "slipway.platform",
+  "slipway.platform.reserved.memory",
+  "slipway.simulated.world",
+  "slipway.libvirt.uri",
+  "slipway.migration.uri",
+  "slipway.migration.address",
+  "slipway.shared.paths",
   "slipway.keepalive.ms",
   "slipway.keepalive.timeout.ms",
 ] as const;
@@ -157,13 +196,30 @@ export function parseSettings(text: string, file: string): Settings {
     return out;
   }
 
+  function matching(key: Key, fallback: string, pattern: RegExp, fix: string): string {
+    const text = value(key) || fallback;
+    if (text !== fallback && !pattern.test(text)) throw refuse(key, fix);
+    return text;
+  }
+  function sharedPaths(): SharedPath[] {
+    return list(value("slipway.shared.paths")).map((pair) => {
+      const at = pair.indexOf("=");
+      const [name, path] = [pair.slice(0, Math.max(0, at)).trim(), pair.slice(at + 1).trim()];
+      if (!NAME_PATTERN.test(name) || !isAbsolute(path))
+        throw refuse("slipway.shared.paths", "write name=/absolute/path,name=/absolute/path");
+      return { name, path };
+    });
+  }
+
   const disabled = value("rolling.maintenance.service.executor.disabled").toLowerCase();
   if (!["", "true", "false"].includes(disabled))
     throw refuse("rolling.maintenance.service.executor.disabled", "write true or false");
   const push = value("slipway.hooks.push").toLowerCase();
   if (!["", "true", "false"].includes(push)) throw refuse("slipway.hooks.push", "write true or false");
-  const platform = value("slipway.platform") || "none";
-  if (platform !== "none" && platform !== "simulated") throw refuse("slipway.platform", "write none or simulated");
+  const named = value("slipway.platform") || "none";
+  const platform = platforms.find((one) => one === named);
+  if (platform === undefined) throw refuse("slipway.platform", `write one of ${platforms.join(", ")}`);
+  const reserved = matching("slipway.platform.reserved.memory", "1024", /^\d{1,9}$/, "give whole MiB");
   const host = value("slipway.host") || (hostname().split(".")[0] ?? "");
   if (!NAME_PATTERN.test(host)) {
     const fix = "use letters, digits, dots, dashes and underscores, at most 64, with a letter or digit at both ends";
@@ -191,6 +247,19 @@ export function parseSettings(text: string, file: string): Settings {
     limits: limits(),
     hooksPush: push === "true",
     platform,
+    simulatedWorld: path("slipway.simulated.world", join(stateDir, "world")),
+    libvirtUri: matching("slipway.libvirt.uri", "qemu:///system", URI, "write a URI such as qemu:///system"),
+    migration: {
+      uri: matching(
+        "slipway.migration.uri",
+        `qemu+tls://${host}/system`,
+        URI,
+        `write a URI such as qemu+tls://${host}/system`,
+      ),
+      address: matching("slipway.migration.address", "", NETWORK_ADDRESS, "give a host name or an IP address"),
+    },
+    reservedMemoryMib: Number(reserved),
+    sharedPaths: sharedPaths(),
     keepaliveMs: milliseconds("slipway.keepalive.ms", 3_000),
     keepaliveTimeoutMs: milliseconds("slipway.keepalive.timeout.ms", 2_000),
   };

@@ -14,7 +14,7 @@ export function hasSystemd(): boolean {
 
 /** systemd where there is one, unless the operator says otherwise with CloudStack's key. */
 export function chooseExecutor(
-  settings: { readonly serviceExecutorDisabled: boolean; readonly platform: "none" | "simulated" },
+  settings: { readonly serviceExecutorDisabled: boolean; readonly platform: string },
   isSystemdThere: boolean,
 ): Choice {
   if (settings.serviceExecutorDisabled)
