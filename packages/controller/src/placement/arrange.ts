@@ -14,7 +14,9 @@ export interface Leaver {
 }
 
 /** Steps of one search; a small pool is searched to the end with far less. */
-const BUDGET = 3_000_000;
+const BUDGET = 2_000_000;
+/** Steps of all searches about the same hosts together; beyond them only the quick tries are made. */
+const PURSE = 6_000_000;
 
 /** Finds targets for leavers on given hosts. Remembers who can run where, so that many questions about the same hosts are cheap. */
 export class Arranger {
@@ -25,13 +27,20 @@ export class Arranger {
   readonly #bound = new Map<Leaver, boolean>();
   readonly #oneWay = new Map<Site, boolean>();
   readonly #open: readonly Site[];
+  readonly #answers = new Map<string, ReadonlyMap<Leaver, string> | undefined>();
   #reserve = true;
+  #purse = PURSE;
 
   constructor(sites: ReadonlyMap<string, Site>, roles: ReadonlyMap<string, Role>, pool: PoolConfig) {
     this.sites = sites;
     this.pool = pool;
     this.#roles = roles;
     this.#open = [...sites.values()].filter((s) => !["source", "closed"].includes(this.role(s.name).is));
+  }
+
+  /** Nothing is left for further searches. */
+  get tired(): boolean {
+    return this.#purse <= 0;
   }
 
   role(host: string): Role {
@@ -48,14 +57,21 @@ export class Arranger {
   }
 
   /** Targets for all of them, or nothing when there is no such arrangement (or none was found within the bounds). */
-  arrange(leavers: readonly Leaver[]): Map<Leaver, string> | undefined {
+  arrange(leavers: readonly Leaver[]): ReadonlyMap<Leaver, string> | undefined {
+    const key = leavers.map((l) => l.guest.instance.uuid).join();
+    if (!this.#answers.has(key)) this.#answers.set(key, this.#find(leavers));
+    return this.#answers.get(key);
+  }
+
+  #find(leavers: readonly Leaver[]): ReadonlyMap<Leaver, string> | undefined {
     if (leavers.some((l) => this.#tied(l))) return undefined;
     const units = unitsOf(leavers);
     if (units.some((u) => repeats(u.flatMap((l) => l.guest.settled.apart || [])))) return undefined;
     const kinds = [...new Set(leavers.flatMap((l) => [...l.guest.arrival.keys()]))];
     const bins = this.#open;
     const anchors = units.map((u) => this.anchors(u));
-    const found = pack({
+    const ranks = bins.map((b) => this.#rank(b));
+    const { found, steps } = pack({
       needs: units.map((u) => kinds.map((k) => u.reduce((sum, l) => sum + (l.guest.arrival.get(k) ?? 0), 0))),
       free: bins.map((b) => kinds.map((k) => b.free.get(k) ?? 0)),
       apart: units.map((u) => u.flatMap((l) => l.guest.settled.apart || [])),
@@ -66,30 +82,29 @@ export class Arranger {
       },
       rank: (u, b) => {
         const site = bins[b];
-        return site ? this.#rank(units[u] ?? [], site) : 0;
+        const oneWay = site && units[u]?.some((l) => this.deadEnd(l, site));
+        return (ranks[b] ?? 0) + (oneWay ? 10 : 0);
       },
-      ...(this.#reserve ? { accept: (at: readonly number[]) => this.#reserveWith(units, at) } : {}),
-      budget: BUDGET,
-    }).found;
+      // A look at all losses is about this much work.
+      accept: this.#reserve ? { ok: (at) => this.#reserveWith(units, at), cost: 1000 * bins.length } : undefined,
+      budget: Math.min(BUDGET, this.#purse),
+    });
+    this.#purse -= steps;
     if (!found) return undefined;
     return new Map(units.flatMap((u, i) => u.map((l) => [l, bins[found[i] ?? -1]?.name ?? ""] as const)));
   }
 
-  /** Would the reserve be gone with these targets? */
-  breaksReserve(leaver: Leaver, site: Site, sites: ReadonlyMap<string, Site>): boolean {
-    if (!this.#reserve) return false;
-    const then = this.#open
-      .map((s) => sites.get(s.name) ?? s)
-      .map((s) => (s.name === site.name ? withGuests(s, [leaver.guest]) : s));
-    return !reserveHolds(then, this.pool);
+  /** Is a reserve kept for the loss of hosts? */
+  get reserved(): boolean {
+    return this.#reserve;
   }
 
   /** Hosts where others of its group are; it goes there. Empty: anywhere. */
-  anchors(unit: readonly Leaver[]): ReadonlySet<string> {
+  anchors(unit: readonly Leaver[], sites = this.sites): ReadonlySet<string> {
     const group = unit[0]?.guest.settled.group;
     if (!group) return new Set();
     const moving = new Set(unit.map((l) => l.guest.instance.uuid));
-    const at = [...this.sites.values()].filter(
+    const at = [...sites.values()].filter(
       (s) =>
         this.role(s.name).is !== "source" &&
         [...s.guests.values()].some((g) => g.settled.group === group && !moving.has(g.instance.uuid)),
@@ -143,11 +158,11 @@ export class Arranger {
     return tied;
   }
 
-  #rank(unit: readonly Leaver[], site: Site): number {
+  #rank(site: Site): number {
     const role = this.role(site.name);
+    if (role.is === "done") return 0;
     // Of hosts whose turn comes the last one: more hosts are done by then.
-    const rank = role.is === "done" ? 0 : role.is === "later" ? 3 - role.turn / (role.turn + 1) : 1;
-    return unit.some((l) => this.deadEnd(l, site)) ? rank + 10 : rank;
+    return role.is === "later" ? 3 - role.turn / (role.turn + 1) : 1;
   }
 
   #reserveWith(units: readonly (readonly Leaver[])[], at: readonly number[]): boolean {

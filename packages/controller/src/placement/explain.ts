@@ -36,7 +36,8 @@ export function explain(leaver: Leaver, after: ReadonlyMap<string, Site>, arrang
     const reason = { rule: "no-target", subject: instance.name, text, fix: choices([consent, leaveOut]) };
     return { ...about, reason, targets: [], missingMib: 0 };
   }
-  const found = others.map((site) => ({ site, obstacles: obstacles(leaver, site, after, arranger) }));
+  const anchors = [...arranger.anchors([leaver], after)];
+  const found = others.map((site) => ({ site, obstacles: obstacles(leaver, site, anchors, arranger) }));
   // What one target alone would need is the shortest way out.
   let least: { host: string; mib: number } | undefined;
   for (const { site, obstacles: list } of found) {
@@ -80,7 +81,7 @@ export function explain(leaver: Leaver, after: ReadonlyMap<string, Site>, arrang
 function obstacles(
   leaver: Leaver,
   site: Site,
-  after: ReadonlyMap<string, Site>,
+  anchors: readonly string[],
   arranger: Arranger,
 ): readonly (Obstacle & { missing?: number })[] {
   const { guest, from, avoid } = leaver;
@@ -92,16 +93,10 @@ function obstacles(
   if (avoid.includes(site.name)) out.push({ rule: "tried", phrase: "was tried already", fix: "" });
   const source = arranger.sites.get(from);
   if (source) out.push(...misfits(instance, source.host, site.host, arranger.pool, settled.policy));
-  const anchors = [...after.values()].filter(
-    (s) =>
-      s.name !== from &&
-      arranger.role(s.name).is !== "source" &&
-      [...s.guests.values()].some((g) => g.settled.group === settled.group),
-  );
-  if (settled.group && anchors.length > 0 && !anchors.includes(site))
+  if (settled.group && anchors.length > 0 && !anchors.includes(site.name))
     out.push({
       rule: "group",
-      phrase: `is not ${listText(anchors.map((s) => s.name))}, where the others of group ${settled.group} are`,
+      phrase: `is not ${listText(anchors)}, where the others of group ${settled.group} are`,
       fix: "",
     });
   const [rival] = rivals(site, guest);
@@ -113,7 +108,7 @@ function obstacles(
     });
   for (const { kind, missing, ...s } of shortages(site.free, guest.arrival))
     out.push(kind === "memory" ? { ...s, missing } : s);
-  if (out.length === 0 && arranger.breaksReserve(leaver, site, after))
+  if (out.length === 0 && arranger.reserved)
     out.push({
       rule: "spare-hosts",
       phrase: "has room, but is kept free for the loss of another host",

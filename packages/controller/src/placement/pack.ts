@@ -13,149 +13,209 @@ export interface Packing {
   readonly apart: readonly (readonly string[])[];
   /** Lower is preferred, before tightness of fit. */
   readonly rank: (unit: number, bin: number) => number;
-  /** Is the whole arrangement good? Called with the bin of each unit. */
-  readonly accept?: (bins: readonly number[]) => boolean;
-  /** Steps that the search may take; about ten million are done in a second. */
+  /** Is the whole arrangement good? Called with the bin of each unit; takes `cost` steps. */
+  readonly accept?: { readonly ok: (bins: readonly number[]) => boolean; readonly cost: number } | undefined;
+  /** Steps that the search may take. */
   readonly budget: number;
 }
 
-export type Packed = { readonly found: readonly number[] } | { readonly found: undefined; readonly exhausted: boolean };
+export interface Packed {
+  /** The bin of each unit; nothing when there is no arrangement, or none was found. */
+  readonly found: readonly number[] | undefined;
+  /** Everything was looked at: without `found` there is none. */
+  readonly exhausted: boolean;
+  readonly steps: number;
+}
 
-/** Arrangements that fit but were not accepted, after which the search ends. */
-const MAX_REFUSED = 200;
+type Order = "ranked" | "tight" | "spread";
 
 export function pack(p: Packing): Packed {
-  const units = p.needs.length;
-  const bins = p.free.length;
-  const kinds = p.needs[0]?.length ?? 0;
-  const accept = p.accept ?? (() => true);
-  let refused = 0;
-  const good = (found: readonly number[]): boolean => {
-    if (accept(found)) return true;
-    refused++;
-    return false;
-  };
-  if (units === 0) return good([]) ? { found: [] } : { found: undefined, exhausted: true };
+  return new Packer(p).run();
+}
 
-  const scale = Array.from({ length: kinds }, (_, k) => p.free.reduce((m, f) => Math.max(m, f[k] ?? 0), 1));
-  const size = p.needs.map((need) => need.reduce((m, n, k) => Math.max(m, n / (scale[k] ?? 1)), 0));
-  const bySize = [...p.needs.keys()].sort((a, b) => (size[b] ?? 0) - (size[a] ?? 0) || a - b);
-  const asked = new Int8Array(units * bins);
-  const allowed = (u: number, b: number): boolean => {
-    const at = u * bins + b;
-    if (asked[at] === 0) asked[at] = p.allowed(u, b) ? 1 : 2;
-    return asked[at] === 1;
-  };
+class Packer {
+  readonly #p: Packing;
+  readonly #units: number;
+  readonly #bins: number;
+  readonly #kinds: number;
+  /** Largest units first. */
+  readonly #bySize: readonly number[];
+  readonly #scale: readonly number[];
+  readonly #free: readonly Float64Array[];
+  /** How much is left of each bin, all kinds together, relative to the roomiest. */
+  readonly #slack: Float64Array;
+  readonly #words: readonly Set<string>[];
+  /** 0: not asked, 1: allowed, 2: not. */
+  readonly #asked: Int8Array;
+  #steps = 0;
 
-  // What does not fit in sum fits in no arrangement.
-  for (let k = 0; k < kinds; k++) {
-    const wanted = p.needs.reduce((s, n) => s + (n[k] ?? 0), 0);
-    const there = p.free.reduce((s, f) => s + Math.max(0, f[k] ?? 0), 0);
-    if (wanted > there) return { found: undefined, exhausted: true };
+  constructor(p: Packing) {
+    this.#p = p;
+    this.#units = p.needs.length;
+    this.#bins = p.free.length;
+    this.#kinds = p.needs[0]?.length ?? 0;
+    this.#scale = Array.from({ length: this.#kinds }, (_, k) => p.free.reduce((m, f) => Math.max(m, f[k] ?? 0), 1));
+    const size = p.needs.map((need) => need.reduce((m, n, k) => Math.max(m, n / (this.#scale[k] ?? 1)), 0));
+    this.#bySize = [...p.needs.keys()].sort((a, b) => (size[b] ?? 0) - (size[a] ?? 0) || a - b);
+    this.#free = p.free.map((f) => Float64Array.from(f));
+    this.#slack = Float64Array.from(p.free, (f) => this.#relative(f));
+    this.#words = p.free.map(() => new Set<string>());
+    this.#asked = new Int8Array(this.#units * this.#bins);
   }
 
-  const free = p.free.map((f) => Float64Array.from(f));
-  const words = p.free.map(() => new Set<string>());
-  const fits = (u: number, b: number): boolean => {
-    const need = p.needs[u] ?? [];
-    const left = free[b];
-    if (left === undefined) return false;
-    for (let k = 0; k < kinds; k++) if ((need[k] ?? 0) > 0 && (need[k] ?? 0) > (left[k] ?? 0)) return false;
-    return (p.apart[u] ?? []).every((w) => !words[b]?.has(w));
-  };
-  const take = (u: number, b: number, sign: 1 | -1): void => {
-    const left = free[b];
-    if (left) for (let k = 0; k < kinds; k++) left[k] = (left[k] ?? 0) - sign * (p.needs[u]?.[k] ?? 0);
-    for (const w of p.apart[u] ?? []) sign === 1 ? words[b]?.add(w) : words[b]?.delete(w);
-  };
-  const slack = (b: number): number => {
-    let sum = 0;
-    for (let k = 0; k < kinds; k++) sum += (free[b]?.[k] ?? 0) / (scale[k] ?? 1);
-    return sum;
-  };
-  /** Bins in order of preference: by rank, then the tightest (`spread`: the roomiest), then the first. */
-  const ordered = (u: number, candidates: number[], how: "ranked" | "tight" | "spread"): number[] => {
-    const keys = new Map(
-      candidates.map((b) => [
-        b,
-        [how === "tight" ? 0 : p.rank(u, b), how === "spread" ? -slack(b) : slack(b)] as const,
-      ]),
+  run(): Packed {
+    if (!this.#fitsInSum()) return this.#end(undefined, true);
+    let last: string | undefined;
+    for (const how of ["ranked", "tight", "spread"] as const) {
+      const found = this.#greedy(how);
+      // One unit, or none, has no other arrangements.
+      if (!found && this.#units === 1) return this.#end(undefined, true);
+      if (!found || found.join() === last) continue;
+      if (this.#accepted(found)) return this.#end(found, true);
+      if (this.#units === 0) return this.#end(undefined, true);
+      last = found.join();
+    }
+    const open = this.#p.needs.map((_, u) =>
+      Uint8Array.from(this.#free, (_, b) => (this.#fits(u, b) && this.#allowed(u, b) ? 1 : 0)),
     );
-    return candidates.sort((a, b) => {
-      const [ra = 0, sa = 0] = keys.get(a) ?? [];
-      const [rb = 0, sb = 0] = keys.get(b) ?? [];
-      return ra - rb || sa - sb || a - b;
-    });
-  };
+    const ways = open.map((o) => o.reduce((sum, x) => sum + x, 0));
+    if (ways.includes(0)) return this.#end(undefined, true);
+    const found = new Array<number>(this.#units).fill(-1);
+    const yes = this.#search(0, found, open, ways);
+    return this.#end(yes ? found : undefined, yes || this.#steps < this.#p.budget);
+  }
 
-  const greedy = (how: "ranked" | "tight" | "spread"): number[] | undefined => {
-    const found = new Array<number>(units).fill(-1);
+  #end(found: readonly number[] | undefined, exhausted: boolean): Packed {
+    return { found, exhausted, steps: this.#steps };
+  }
+
+  #accepted(found: readonly number[]): boolean {
+    const { accept } = this.#p;
+    if (!accept) return true;
+    this.#steps += accept.cost;
+    return accept.ok(found);
+  }
+
+  #fitsInSum(): boolean {
+    for (let k = 0; k < this.#kinds; k++) {
+      const wanted = this.#p.needs.reduce((sum, n) => sum + (n[k] ?? 0), 0);
+      if (wanted > this.#p.free.reduce((sum, f) => sum + Math.max(0, f[k] ?? 0), 0)) return false;
+    }
+    return true;
+  }
+
+  #greedy(how: Order): number[] | undefined {
+    const found = new Array<number>(this.#units).fill(-1);
     let all = true;
-    for (const u of bySize) {
+    for (const u of this.#bySize) {
       const candidates: number[] = [];
-      for (let b = 0; b < bins; b++) if (fits(u, b)) candidates.push(b);
-      const bin = ordered(u, candidates, how).find((b) => allowed(u, b));
+      for (let b = 0; b < this.#bins; b++) if (this.#fits(u, b)) candidates.push(b);
+      this.#steps += this.#bins;
+      const bin = this.#first(u, candidates, how);
       if (bin === undefined) {
         all = false;
         break;
       }
       found[u] = bin;
-      take(u, bin, 1);
+      this.#take(u, bin, 1);
     }
-    for (const [u, b] of found.entries()) if (b >= 0) take(u, b, -1);
+    for (const [u, b] of found.entries()) if (b >= 0) this.#take(u, b, -1);
     return all ? found : undefined;
-  };
-  for (const how of ["ranked", "tight", "spread"] as const) {
-    const found = greedy(how);
-    if (found && good(found)) return { found };
   }
 
-  let budget = p.budget;
-  const open: Uint8Array[] = p.needs.map((_, u) =>
-    Uint8Array.from(p.free, (_, b) => (fits(u, b) && allowed(u, b) ? 1 : 0)),
-  );
-  const count = open.map((o) => o.reduce((s, x) => s + x, 0));
-  if (count.some((c) => c === 0)) return { found: undefined, exhausted: true };
-  const found = new Array<number>(units).fill(-1);
+  /** The most preferred that is allowed. Mostly that is the first looked at, so that sorting all of them would be a waste. */
+  #first(u: number, candidates: number[], how: Order): number | undefined {
+    for (let tries = 0; tries < 4; tries++) {
+      let best = -1;
+      for (const [i, b] of candidates.entries())
+        if (best < 0 || this.#compare(u, b, candidates[best] ?? 0, how) < 0) best = i;
+      const bin = candidates[best];
+      if (bin === undefined || this.#allowed(u, bin)) return bin;
+      candidates.splice(best, 1);
+    }
+    const able = candidates.filter((b) => this.#allowed(u, b));
+    return able.sort((a, b) => this.#compare(u, a, b, how))[0];
+  }
 
-  const search = (placed: number): boolean => {
-    if (placed === units) return good([...found]);
+  /** By rank, then the tightest ("spread": the roomiest), then the first. */
+  #compare(u: number, a: number, b: number, how: Order): number {
+    const rank = how === "tight" ? 0 : this.#p.rank(u, a) - this.#p.rank(u, b);
+    const room = (this.#slack[a] ?? 0) - (this.#slack[b] ?? 0);
+    return rank || (how === "spread" ? -room : room) || a - b;
+  }
+
+  #search(placed: number, found: number[], open: readonly Uint8Array[], ways: number[]): boolean {
+    if (placed === this.#units) return this.#accepted(found);
     // The unit with the fewest ways first; of those the largest.
     let unit = -1;
-    for (const u of bySize) if (found[u] === -1 && (unit < 0 || (count[u] ?? 0) < (count[unit] ?? 0))) unit = u;
+    for (const u of this.#bySize) if (found[u] === -1 && (unit < 0 || (ways[u] ?? 0) < (ways[unit] ?? 0))) unit = u;
     const candidates: number[] = [];
-    for (let b = 0; b < bins; b++) if (open[unit]?.[b] === 1) candidates.push(b);
+    for (let b = 0; b < this.#bins; b++) if (open[unit]?.[b] === 1) candidates.push(b);
+    candidates.sort((a, b) => this.#compare(unit, a, b, "ranked"));
     const tried = new Set<string>();
-    for (const bin of ordered(unit, candidates, "ranked")) {
-      budget -= units + candidates.length;
-      if (budget < 0 || refused >= MAX_REFUSED) return false;
-      // Bins that look alike to everything still to be placed need one try; unless the whole counts, in which they differ.
-      if (p.accept === undefined) {
-        const look = `${free[bin]?.join()}|${[...(words[bin] ?? [])].sort().join()}|${bySize.map((u) => (found[u] === -1 ? open[u]?.[bin] : "")).join("")}`;
+    for (const bin of candidates) {
+      this.#steps += this.#units + candidates.length;
+      if (this.#steps >= this.#p.budget) return false;
+      // Bins that look alike to all units still to be placed need one try; unless the whole counts, in which they differ.
+      if (this.#p.accept === undefined) {
+        const columns = this.#bySize.map((u) => (found[u] === -1 ? open[u]?.[bin] : ""));
+        const look = `${this.#free[bin]?.join()}|${[...(this.#words[bin] ?? [])].sort().join()}|${columns.join("")}`;
         if (tried.has(look)) continue;
         tried.add(look);
       }
       found[unit] = bin;
-      take(unit, bin, 1);
-      const closed: number[] = [];
+      this.#take(unit, bin, 1);
+      const closed: Uint8Array[] = [];
+      const fewer: number[] = [];
       let dead = false;
-      for (let u = 0; u < units; u++)
-        if (found[u] === -1 && open[u]?.[bin] === 1 && !fits(u, bin)) {
-          (open[u] as Uint8Array)[bin] = 0;
-          count[u] = (count[u] ?? 0) - 1;
-          closed.push(u);
-          if (count[u] === 0) dead = true;
+      for (const [u, row] of open.entries())
+        if (found[u] === -1 && row[bin] === 1 && !this.#fits(u, bin)) {
+          row[bin] = 0;
+          closed.push(row);
+          fewer.push(u);
+          ways[u] = (ways[u] ?? 0) - 1;
+          if (ways[u] === 0) dead = true;
         }
-      if (!dead && search(placed + 1)) return true;
-      for (const u of closed) {
-        (open[u] as Uint8Array)[bin] = 1;
-        count[u] = (count[u] ?? 0) + 1;
-      }
-      take(unit, bin, -1);
+      if (!dead && this.#search(placed + 1, found, open, ways)) return true;
+      for (const row of closed) row[bin] = 1;
+      for (const u of fewer) ways[u] = (ways[u] ?? 0) + 1;
+      this.#take(unit, bin, -1);
       found[unit] = -1;
     }
     return false;
-  };
-  if (search(0)) return { found };
-  return { found: undefined, exhausted: budget >= 0 && refused < MAX_REFUSED };
+  }
+
+  #allowed(u: number, b: number): boolean {
+    const at = u * this.#bins + b;
+    if (this.#asked[at] === 0) this.#asked[at] = this.#p.allowed(u, b) ? 1 : 2;
+    return this.#asked[at] === 1;
+  }
+
+  #fits(u: number, b: number): boolean {
+    const need = this.#p.needs[u];
+    const left = this.#free[b];
+    if (!need || !left) return false;
+    for (let k = 0; k < this.#kinds; k++) {
+      const n = need[k] ?? 0;
+      if (n > 0 && n > (left[k] ?? 0)) return false;
+    }
+    const words = this.#words[b];
+    return words === undefined || words.size === 0 || !(this.#p.apart[u] ?? []).some((w) => words.has(w));
+  }
+
+  #take(u: number, b: number, sign: 1 | -1): void {
+    const left = this.#free[b];
+    if (!left) return;
+    for (let k = 0; k < this.#kinds; k++) left[k] = (left[k] ?? 0) - sign * (this.#p.needs[u]?.[k] ?? 0);
+    this.#slack[b] = this.#relative(left);
+    for (const w of this.#p.apart[u] ?? [])
+      if (sign === 1) this.#words[b]?.add(w);
+      else this.#words[b]?.delete(w);
+  }
+
+  #relative(left: ArrayLike<number>): number {
+    let sum = 0;
+    for (let k = 0; k < this.#kinds; k++) sum += (left[k] ?? 0) / (this.#scale[k] ?? 1);
+    return sum;
+  }
 }

@@ -60,15 +60,17 @@ export function placeOn(
 
   const moves: Move[] = [];
   const warnings: Reason[] = [];
-  const after = new Map([...sites].map(([name, site]) => [name, copyOf(site)]));
+  const after = new Map(sites);
   for (const leaver of rest) {
     const to = targets.get(leaver) ?? "";
-    const site = after.get(to);
-    if (!site) continue;
+    const before = after.get(to);
+    if (!before) continue;
+    const site = before === sites.get(to) ? copyOf(before) : before;
+    after.set(to, site);
     const { uuid, name } = leaver.guest.instance;
     put(site, leaver.guest, leaver.guest.arrival);
     moves.push({ uuid, name, from: leaver.from, to });
-    if (arranger.deadEnd(leaver, site))
+    if (arranger.deadEnd(leaver, before))
       warnings.push({
         rule: "cpu-one-way",
         subject: name,

@@ -1,4 +1,4 @@
-import { naturalCompare } from "@slipway/shared";
+import { naturalCompare, nearest } from "@slipway/shared";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
 import type { Reason, RunOptions } from "../domain/words.ts";
@@ -12,7 +12,10 @@ import type { Blocker, InFlight, Move, Role } from "./types.ts";
 export interface RehearsalOptions extends Pick<RunOptions, "consentStop" | "op" | "reboot" | "return"> {
   /** Engine time, to judge how old the pictures of the hosts are. */
   readonly nowT: number;
-  /** Hosts that take nothing for a reason that the pictures do not tell: cordoned, draining for another run. */
+  /**
+   * Hosts that take nothing, for a reason that outlasts this run and that the pictures do not tell: cordoned by an operator, out for
+   * another run. What this run itself cordons does not belong here.
+   */
   readonly closed?: ReadonlyMap<string, Reason>;
   /** Hosts whose turn is over. */
   readonly done?: ReadonlySet<string>;
@@ -72,6 +75,11 @@ export function rehearse(
   const turns: HostTurn[] = [];
   const warnings: Reason[] = [];
   const haveToLeave = new Set<string>();
+  const inScope = new Set(waves.flat());
+  const names = new Set(
+    known.filter((h) => inScope.has(h.host)).flatMap((h) => h.inventory.instances.map((i) => i.name)),
+  );
+  for (const name of options.consentStop) if (!names.has(name)) warnings.push(unknownConsent(name, names));
 
   for (const [w, wave] of waves.entries()) {
     const roles = rolesIn(w, waves, known, problems, options);
@@ -123,7 +131,7 @@ export function rehearse(
     }
     if (options.op === "drain") continue;
     for (const host of wave) {
-      if (unknown.has(host)) continue;
+      if (unknown.has(host) || options.closed?.has(host)) continue;
       const closed = (name: string) => problems.get(name) !== undefined;
       const back = returnTo(host, sites, pool, options.return, away.get(host) ?? new Set(), closed);
       warnings.push(...back.refused);
@@ -155,13 +163,23 @@ function rolesIn(
     if (turn === w) roles.set(host, { is: "source" });
     else if (turn >= 0 && turn < w && options.op === "drain")
       roles.set(host, { is: "closed", because: drained(host, turn + 1) });
-    else if (turn >= 0 && turn < w && !problems.get(host)) roles.set(host, { is: "done" });
     else if (because) roles.set(host, { is: "closed", because });
+    else if (turn >= 0 && turn < w) roles.set(host, { is: "done" });
     else if (options.done?.has(host)) roles.set(host, { is: "done" });
     else if (turn > w) roles.set(host, { is: "later", turn: turn - w });
     else roles.set(host, { is: "target" });
   }
   return roles;
+}
+
+function unknownConsent(name: string, names: ReadonlySet<string>): Reason {
+  const near = nearest(name, names);
+  return {
+    rule: "unknown-instance",
+    subject: name,
+    text: `consent to stop ${JSON.stringify(name)}: no instance of that name is on the hosts of this run`,
+    fix: near ? `did you mean ${near}?` : "see slipway instance list",
+  };
 }
 
 function drained(host: string, wave: number): Reason {

@@ -12,67 +12,35 @@ export function smallestRemoval(
   consented: (l: Leaver) => boolean,
   arranger: Arranger,
 ): readonly Leaver[] {
-  const without = (removed: readonly Leaver[]) => leavers.filter((l) => !removed.includes(l));
-  const placeable = (kept: readonly Leaver[]) => arranger.arrange(kept) !== undefined;
-  if (placeable(leavers)) return [];
+  const placeable = (all: readonly Leaver[], without: readonly Leaver[]) =>
+    arranger.arrange(all.filter((l) => !without.includes(l))) !== undefined;
+  if (placeable(leavers, [])) return [];
 
   // What cannot be placed even alone has to go in any case.
-  const hopeless = leavers.filter((l) => !placeable([l]));
-  const rest = without(hopeless);
-  if (placeable(rest)) return hopeless;
-
-  const free = rest.filter(consented).sort(bigger);
-  if (free.length > 0 && placeable(rest.filter((l) => !free.includes(l)))) {
-    const fewest = smallest(free, (removed) => placeable(rest.filter((l) => !removed.includes(l))));
-    return inOrder(leavers, [
-      ...hopeless,
-      ...(fewest ?? shrink(free, (removed) => placeable(rest.filter((l) => !removed.includes(l))))),
-    ]);
-  }
-  // Consent is not enough: all of it is used, as far as it is of use once the others are gone.
-  const others = rest.filter((l) => !free.includes(l)).sort(bigger);
-  const enough = (removed: readonly Leaver[]) => placeable(others.filter((l) => !removed.includes(l)));
-  const blockers = smallest(others, enough) ?? shrink(others, enough);
-  const stopped = shrink(free, (removed) =>
-    placeable(rest.filter((l) => !removed.includes(l) && !blockers.includes(l))),
-  );
-  return inOrder(leavers, [...hopeless, ...blockers, ...stopped]);
+  const hopeless = leavers.filter((l) => arranger.arrange([l]) === undefined);
+  const rest = leavers.filter((l) => !hopeless.includes(l));
+  const mayGo = rest.filter(consented).sort(bigger);
+  const mustStay = rest.filter((l) => !mayGo.includes(l)).sort(bigger);
+  // Where consent is not enough, all of it is taken as used while the others are looked for.
+  const blockers = fewest(mustStay, arranger, (removed) => placeable(mustStay, removed));
+  const settled = rest.filter((l) => !blockers.includes(l));
+  const stopped = fewest(mayGo, arranger, (removed) => placeable(settled, removed));
+  return leavers.filter((l) => hopeless.includes(l) || blockers.includes(l) || stopped.includes(l));
 }
 
-/** By size, then in the order given; nothing when there are too many to try. */
-function smallest(
+/** The fewest of these that are enough; with all of them it is. */
+function fewest(
   items: readonly Leaver[],
+  arranger: Arranger,
   enough: (chosen: readonly Leaver[]) => boolean,
-): readonly Leaver[] | undefined {
+): readonly Leaver[] {
+  if (enough([])) return [];
   let tries = 0;
-  for (let k = 1; k <= items.length; k++) {
-    const found = choose(items, k, 0, [], (chosen) => {
-      tries++;
-      return tries > MAX_TRIES || enough(chosen);
-    });
-    if (tries > MAX_TRIES) return undefined;
-    if (found) return found;
+  for (let k = 1; k < items.length && tries <= MAX_TRIES && !arranger.tired; k++) {
+    const found = choose(items, k, 0, [], (chosen) => ++tries > MAX_TRIES || arranger.tired || enough(chosen));
+    if (found && enough(found)) return found;
   }
-  return undefined;
-}
-
-function choose(
-  items: readonly Leaver[],
-  k: number,
-  from: number,
-  chosen: readonly Leaver[],
-  good: (chosen: readonly Leaver[]) => boolean,
-): readonly Leaver[] | undefined {
-  if (chosen.length === k) return good(chosen) ? chosen : undefined;
-  for (let i = from; i <= items.length - (k - chosen.length); i++) {
-    const found = choose(items, k, i + 1, [...chosen, items[i] as Leaver], good);
-    if (found) return found;
-  }
-  return undefined;
-}
-
-/** All of them, less each that is not needed; the last, which is the smallest, is let off first. */
-function shrink(items: readonly Leaver[], enough: (removed: readonly Leaver[]) => boolean): readonly Leaver[] {
+  // All of them, less each that is not needed; the last, which is the smallest, is let off first.
   let removed = items;
   for (const item of [...items].reverse()) {
     const fewer = removed.filter((l) => l !== item);
@@ -81,6 +49,19 @@ function shrink(items: readonly Leaver[], enough: (removed: readonly Leaver[]) =
   return removed;
 }
 
-function inOrder(all: readonly Leaver[], some: readonly Leaver[]): readonly Leaver[] {
-  return all.filter((l) => some.includes(l));
+/** The first choice of `k` items, in their order, that is good. */
+function choose(
+  items: readonly Leaver[],
+  k: number,
+  from: number,
+  chosen: readonly Leaver[],
+  good: (chosen: readonly Leaver[]) => boolean,
+): readonly Leaver[] | undefined {
+  if (chosen.length === k) return good(chosen) ? chosen : undefined;
+  for (const [i, item] of items.entries()) {
+    if (i < from) continue;
+    const found = choose(items, k, i + 1, [...chosen, item], good);
+    if (found) return found;
+  }
+  return undefined;
 }

@@ -6,7 +6,7 @@ import { memoryOf } from "./settle.ts";
 
 /** Combinations of lost hosts that are tried; beyond it, only those of the fullest hosts. */
 const MAX_COMBINATIONS = 1100;
-const BUDGET = 200_000;
+const BUDGET = 20_000;
 
 /**
  * Could the rest take in what runs on any `spareHosts` of these hosts? Instances that nothing but their host can run (devices, local
@@ -56,17 +56,15 @@ function fit(homeless: readonly { guest: Guest; from: Site }[], rest: readonly S
   );
 }
 
-/** Every choice of `n` of them; when those are too many, of the fullest only. */
+/** Every choice of `n` of them, the fullest first; when those are too many, of the fullest only. */
 function losses(sites: readonly Site[], n: number): Site[][] {
-  let from = [...sites];
-  if (combinations(from.length, n) > MAX_COMBINATIONS) {
-    from.sort((a, b) => used(b) - used(a));
-    while (from.length > n && combinations(from.length, n) > MAX_COMBINATIONS) from = from.slice(0, -1);
-  }
+  const load = new Map(sites.map((s) => [s, used(s)]));
+  let from = [...sites].sort((a, b) => (load.get(b) ?? 0) - (load.get(a) ?? 0));
+  while (from.length > n && combinations(from.length, n) > MAX_COMBINATIONS) from = from.slice(0, -1);
   const out: Site[][] = [];
   const choose = (at: number, chosen: Site[]): void => {
     if (chosen.length === n) out.push(chosen);
-    else for (let i = at; i < from.length; i++) choose(i + 1, [...chosen, from[i] as Site]);
+    else for (const [i, site] of from.entries()) if (i >= at) choose(i + 1, [...chosen, site]);
   };
   choose(0, []);
   return out;

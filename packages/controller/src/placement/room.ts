@@ -37,6 +37,37 @@ export function takesRoom(instance: Instance, comingBack: ReadonlySet<string>): 
 }
 
 export function guestOf(instance: Instance, pool: PoolConfig): Guest {
+  return new LazyGuest(instance, pool);
+}
+
+/** Most guests of a cluster are only counted; what is asked of few is found out when it is asked. */
+class LazyGuest implements Guest {
+  readonly instance: Instance;
+  readonly #pool: PoolConfig;
+  #settled: Settled | undefined;
+  #takes: Amounts | undefined;
+
+  constructor(instance: Instance, pool: PoolConfig) {
+    this.instance = instance;
+    this.#pool = pool;
+  }
+
+  get settled(): Settled {
+    this.#settled ??= settle(this.instance, this.#pool);
+    return this.#settled;
+  }
+
+  get takes(): Amounts {
+    this.#takes ??= amountsOf(this.instance);
+    return this.#takes;
+  }
+
+  get arrival(): Amounts {
+    return this.settled.policy === "migrate-with-storage" ? withDisks(this.instance, this.takes) : this.takes;
+  }
+}
+
+function amountsOf(instance: Instance): Amounts {
   const takes = new Map<string, number>([["cpu", instance.vcpus]]);
   const memory = memoryOf(instance);
   // Huge pages are set aside: ordinary memory cannot come out of them, nor the other way round.
@@ -44,13 +75,7 @@ export function guestOf(instance: Instance, pool: PoolConfig): Guest {
     takes.set(`pages:${instance.hugepageKib}`, Math.ceil((memory * 1024) / instance.hugepageKib));
   else takes.set("memory", memory);
   for (const node of instance.numaNodes) takes.set(`node:${node}`, Math.ceil(memory / instance.numaNodes.length));
-  const settled = settle(instance, pool);
-  return {
-    instance,
-    settled,
-    takes,
-    arrival: settled.policy === "migrate-with-storage" ? withDisks(instance, takes) : takes,
-  };
+  return takes;
 }
 
 function withDisks(instance: Instance, amounts: Amounts): Amounts {
@@ -75,15 +100,25 @@ export function siteOf(host: HostInventory, pool: PoolConfig, comingBack: Readon
   }
   const site: Site = { name: host.host, host, guests: new Map(), free };
   const pagesUsed = new Map<string, number>();
+  let memory = 0;
+  let cpus = 0;
   for (const instance of host.inventory.instances) {
     if (!takesRoom(instance, comingBack)) continue;
     const guest = guestOf(instance, pool);
-    put(site, guest, guest.takes);
+    if (instance.hugepageKib > 0 || instance.numaNodes.length > 0) put(site, guest, guest.takes);
+    else {
+      // The usual case, without the detour over amounts by kind.
+      site.guests.set(instance.uuid, guest);
+      memory += memoryOf(instance);
+      cpus += instance.vcpus;
+    }
     if (instance.state !== "shutoff" && instance.hugepageKib > 0) {
       const kind = `pages:${instance.hugepageKib}`;
       pagesUsed.set(kind, (pagesUsed.get(kind) ?? 0) + (guest.takes.get(kind) ?? 0));
     }
   }
+  free.set("memory", (free.get("memory") ?? 0) - memory);
+  free.set("cpu", (free.get("cpu") ?? 0) - cpus);
   // Huge pages in use by something that is no instance (a software switch, a database of the host) are not to be had.
   for (const h of capacity?.hugepages ?? []) {
     const kind = `pages:${h.sizeKib}`;
