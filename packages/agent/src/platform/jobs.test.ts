@@ -97,6 +97,15 @@ describe("asynchronous jobs", () => {
     expect(ended("c")).toMatchObject({ verdict: "ok", reason: "" });
   });
 
+  it("that are cancelled before they began never begin; what was begun before is still found out", async () => {
+    jobs.start("a", spec);
+    jobs.resume("b", spec);
+    for (const id of ["a", "b"]) jobs.cancel(id, "ann asked");
+    await turn();
+    expect(begun.map(({ how, job }) => [how, job.id])).toEqual([["resume", "b"]]);
+    expect(ended("a")).toMatchObject({ verdict: "cancelled", reason: "ann asked" });
+  });
+
   it("are stopped at their deadline, and given up when they do not answer", async () => {
     jobs.start("a", spec);
     jobs.start("b", spec);

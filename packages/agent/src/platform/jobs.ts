@@ -59,7 +59,11 @@ export class AsyncJobs<Spec extends { readonly timeoutMs: number }> implements J
   }
 
   start(id: string, spec: Spec): void {
-    this.#begin(id, spec, this.#options.run);
+    this.#begin(id, spec, (own, job) => {
+      // Cancelled together with its start: it has not begun and never will.
+      job.signal.throwIfAborted();
+      return this.#options.run(own, job);
+    });
   }
 
   resume(id: string, spec: Spec): void {

@@ -1,4 +1,5 @@
-import type { InstanceLook, InstanceVerb, SystemHealth } from "@slipway/shared";
+import { type InstanceLook, type InstanceVerb, keyText, type SystemHealth } from "@slipway/shared";
+import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { TestJobs, TestPlatform } from "../testing/jobs.ts";
 import { hookSpec, key, Process, World } from "../testing/world.ts";
@@ -160,6 +161,50 @@ describe("a step that is done to an instance", () => {
     expect(platform.calls).toEqual([]);
     expect(agent.reports).toEqual([]);
     expect(world.log.at(-1)).toMatch(/^step ignored: /);
+  });
+});
+
+describe("any sequence of events", () => {
+  const event = fc.record({
+    do: fc.constantFrom("start", "start", "cancel", "crash", "finish", "fail", "ack", "disk", "tick", "batch"),
+    n: fc.integer({ min: 1, max: 3 }),
+  });
+  it("starts each step once at most, and its first result is the only one", () => {
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 40 }), (events) => {
+        world = new World();
+        platform = world.platform = new TestPlatform();
+        let agent = new Process(world).connect();
+        const results = new Map<string, string>();
+        for (const { do: what, n } of events) {
+          const [stepKey, id] = [instanceKey("stop", n), `r1/hv1/stop:${uuid}/${n}`];
+          const start = { type: "start", key: stepKey, spec: instanceSpec("stop") } as const;
+          const cancel = { type: "cancel", key: stepKey, reason: "c" } as const;
+          if (what === "start") agent.core.received(start);
+          else if (what === "cancel") agent.core.received(cancel);
+          else if (what === "batch") agent.core.received([start, cancel]);
+          else if (what === "crash") {
+            platform.restart();
+            world.journalFails = false;
+            agent = new Process(world).connect();
+          } else if (what === "finish" || what === "fail") {
+            if (platform.look(id).state === "running")
+              platform.finish(id, { verdict: what === "fail" ? "failed" : "ok", reason: `${results.size}` });
+          } else if (what === "ack") agent.ackAll();
+          else if (what === "disk") world.journalFails = !world.journalFails;
+          else agent.core.tick();
+          for (const { key: reported, result } of agent.reports) {
+            if (result === undefined) continue;
+            const text = `${result.verdict} ${result.reason}`;
+            const known = results.get(keyText(reported));
+            expect(known ?? text).toBe(text);
+            results.set(keyText(reported), text);
+          }
+        }
+        const starts = platform.calls.filter((call) => call.startsWith("start "));
+        expect(new Set(starts).size).toBe(starts.length);
+      }),
+    );
   });
 });
 

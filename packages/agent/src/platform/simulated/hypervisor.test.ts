@@ -149,6 +149,15 @@ describe("a move", () => {
     expect(where()).toEqual(["hv1 running"]);
   });
 
+  it("is over when the clock began anew, as it does when the machine under all simulated hosts is rebooted", () => {
+    put();
+    nowMs = 5_000;
+    hv.hv1.begin("s", spec("move"));
+    nowMs = 10;
+    hv.hv1.tick();
+    expect(hv.hv1.look("s")).toEqual(ended("interrupted", /clock began anew; it is running on hv1/));
+  });
+
   it("ends when the guest shuts itself down", () => {
     put();
     hv.hv1.begin("s", spec("move"));

@@ -85,6 +85,7 @@ export class SimulatedHypervisor {
       const endMs = work.beganMs + work.takesMs;
       const stuck = isStuck(instance, work);
       if (instance.state === "shutoff" && work.verb !== "start") this.#wentOff(instance, work);
+      else if (nowMs < work.beganMs) this.#giveUp(instance, work, "interrupted", "the world's clock began anew");
       else if (!stuck && nowMs >= endMs && endMs <= work.deadlineMs) this.#finish(instance, work);
       else if (stuck && work.verb === "move" && nowMs >= work.beganMs + work.takesMs / 2 + work.stuckMs)
         this.#giveUp(instance, work, "failed", `no progress for ${work.stuckMs} ms`);
