@@ -1,0 +1,23 @@
+export { planRolling } from "./plan-rolling.ts";
+export type {
+  Balance,
+  Bounds,
+  Infeasible,
+  MoveKind,
+  PlannedMove,
+  PlannedTurn,
+  Relaxation,
+  RollingPlan,
+  RollingResult,
+} from "./result.ts";
+export type {
+  DomainLimit,
+  Limit,
+  Movability,
+  PoolHost,
+  PoolHostState,
+  PoolInstance,
+  PoolSnapshot,
+  QuorumGroup,
+  RollingOptions,
+} from "./snapshot.ts";

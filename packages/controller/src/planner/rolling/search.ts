@@ -1,0 +1,74 @@
+import type { Pool } from "./pool.ts";
+import type { Bounds } from "./result.ts";
+import type { Roll, Rolled } from "./roll.ts";
+import type { RollingOptions } from "./snapshot.ts";
+
+/** Units rolled in all attempts together; small pools get many attempts, large ones a handful. */
+const EFFORT = 140_000;
+const MOST_SHAKES = 60;
+const DEFAULT_SLACK = 0.01;
+
+/** The best of several rolls: see `RollingOptions.mode` for what is best. */
+export function search(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions): Rolled {
+  let left = Math.max(5, Math.min(400, Math.floor(EFFORT / Math.max(1, pool.units))));
+  const attempt = (detours: number, shake: number) => {
+    left--;
+    return roll.run({ detours, shake });
+  };
+  const isBetter = options.mode === "moves" ? fewerMoves(bounds, options) : fewerWaves;
+  let best = attempt(options.mode === "moves" ? (options.moveSlack ?? DEFAULT_SLACK) : 1, 0);
+  const keep = (other: Rolled) => {
+    if (isBetter(other, best)) best = other;
+  };
+  if (options.mode === "moves") {
+    keep(attempt(0, 0));
+    for (let shake = 1; shake <= MOST_SHAKES && left > 0 && best.moves > bounds.moves; shake++) {
+      keep(attempt(options.moveSlack ?? DEFAULT_SLACK, shake));
+      if (left > 0) keep(attempt(0, shake));
+    }
+    // Where few detours lead nowhere, many may.
+    for (let shake = 0; shake <= MOST_SHAKES && left > 0 && best.stuck.length > 0; shake++) keep(attempt(1, shake));
+    return best;
+  }
+  const wanted = () => best.stuck.length > 0 || best.waves.length > bounds.waves;
+  if (pool.units <= 4000 || best.stuck.length > 0)
+    for (let shake = 1; shake <= MOST_SHAKES && left > 8 && wanted(); shake++) keep(attempt(1, shake));
+  if (best.stuck.length > 0) return best;
+  // The fewest detours that keep the number of waves.
+  let low = 0;
+  let high = Math.min(1, Math.max(0, (best.moves - bounds.moves) / Math.max(1, pool.units)) + 0.02);
+  for (let i = 0; i < 6 && left > 0 && high - low > 0.004; i++) {
+    const middle = (low + high) / 2;
+    const other = attempt(middle, 0);
+    if (other.stuck.length === 0 && other.waves.length <= best.waves.length) high = middle;
+    else low = middle;
+    keep(other);
+  }
+  for (let shake = 1; shake <= MOST_SHAKES && left > 0 && best.moves > bounds.moves; shake++) {
+    keep(attempt(high * 0.98, shake));
+    if (left > 0) keep(attempt(low, shake));
+  }
+  return best;
+}
+
+type Compare = (a: Rolled, b: Rolled) => boolean;
+
+const fewerWaves: Compare = (a, b) =>
+  lexicographic(a, b, [a.stuck.length - b.stuck.length, a.waves.length - b.waves.length, a.moves - b.moves]);
+
+function fewerMoves(bounds: Bounds, options: RollingOptions): Compare {
+  const accepted = bounds.moves * (1 + (options.moveSlack ?? DEFAULT_SLACK));
+  const beyond = (r: Rolled) => Math.max(0, r.moves - accepted);
+  return (a, b) =>
+    lexicographic(a, b, [
+      a.stuck.length - b.stuck.length,
+      beyond(a) - beyond(b),
+      a.waves.length - b.waves.length,
+      a.moves - b.moves,
+    ]);
+}
+
+function lexicographic(_a: Rolled, _b: Rolled, differences: readonly number[]): boolean {
+  for (const d of differences) if (d !== 0) return d < 0;
+  return false;
+}
