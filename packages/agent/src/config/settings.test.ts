@@ -72,7 +72,7 @@ describe("settings", () => {
       platform: "simulated",
       simulatedWorld: "/srv/world",
       libvirtUri: "qemu+unix:///session",
-      migration: { uri: "qemu+tls://10.1.0.2/system", address: "10.1.0.2" },
+      migration: { uri: "qemu+tls://10.1.0.2/system", address: "tcp://10.1.0.2" },
       reservedMemoryMib: 2048,
       sharedPaths: [
         { name: "ocean", path: "/vm" },
@@ -97,6 +97,11 @@ describe("settings", () => {
       sharedPaths: [],
     });
   });
+  it("name the migration address as libvirt wants it", () => {
+    const address = (text: string) =>
+      parseSettings(`slipway.host=hv1\nslipway.migration.address=${text}`, "f").migration.address;
+    expect(["hv1-migration", "fd00::2"].map(address)).toEqual(["tcp://hv1-migration", "tcp://[fd00::2]"]);
+  });
   it.each([
     ["\nslipway.controler=x:1", "f:2: unknown key slipway.controler; did you mean slipway.controllers?"],
     ["slipway.controllers=x", 'f:1: slipway.controllers is "x"; write host:port, an IPv6 address in brackets'],
@@ -111,6 +116,7 @@ describe("settings", () => {
     ["slipway.libvirt.uri=-c", 'f:1: slipway.libvirt.uri is "-c"; write a URI such as qemu:///system'],
     ["slipway.migration.uri=hv1", /^f:1: slipway\.migration\.uri is "hv1"; write a URI such as qemu\+tls:/],
     ["slipway.migration.address=-x", /^f:1: slipway\.migration\.address is "-x"; give a host name or an IP/],
+    ["slipway.migration.address=10.1.0.2:49152", /without a port$/],
     ["slipway.shared.paths=/vm", 'f:1: slipway.shared.paths is "/vm"; write name=/absolute/path,name=/absolute/path'],
     ["slipway.shared.paths=ocean=vm", /^f:1: slipway\.shared\.paths is "ocean=vm"/],
     ["slipway.simulated.world=world", /^f:1: slipway\.simulated\.world is "world"; give an absolute path/],

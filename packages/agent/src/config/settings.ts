@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { NAME_PATTERN, nearest, SlipwayError } from "@slipway/shared";
 import type { StepLimits } from "../executors/systemd/unit.ts";
+import type { SharedPath } from "../platform/libvirt/storage.ts";
 import { type Property, parseProperties } from "./properties.ts";
 
 /** What the agent is told by its agent.properties. */
@@ -49,8 +51,8 @@ export interface Settings {
     /** `slipway.migration.uri`: by which the libvirtd of another host connects to this one. Default qemu+tls://HOST/system. */
     readonly uri: string;
     /**
-     * `slipway.migration.address`: name or address that the memory stream comes to, on its own network if there is one. Default:
-     * none, libvirt chooses.
+     * `slipway.migration.address`: name or IP address of this host that the memory stream comes to, on a network of its own if
+     * there is one; here as libvirt wants it, "tcp://10.1.0.2". Default: none, libvirt chooses.
      */
     readonly address: string;
   };
@@ -67,16 +69,8 @@ export interface Settings {
   readonly keepaliveTimeoutMs: number;
 }
 
-/** A directory that several hosts see; its name is the same on each of them. */
-export interface SharedPath {
-  readonly name: string;
-  /** Absolute. */
-  readonly path: string;
-}
-
 const platforms = ["none", "libvirt", "simulated"] as const;
 const URI = /^[a-z][a-z0-9+.-]*:\/\/[^\s/]*\/\S*$/;
-const NETWORK_ADDRESS = /^(?:tcp:\/\/)?(?:[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\])$/;
 const ADDRESS = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/;
 const keys = [
   "slipway.controllers",
@@ -201,6 +195,14 @@ export function parseSettings(text: string, file: string): Settings {
     if (text !== fallback && !pattern.test(text)) throw refuse(key, fix);
     return text;
   }
+  function migrationAddress(): string {
+    const text = value("slipway.migration.address");
+    if (text === "") return "";
+    if (isIPv6(text)) return `tcp://[${text}]`;
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text))
+      throw refuse("slipway.migration.address", "give a host name or an IP address, without a port");
+    return `tcp://${text}`;
+  }
   function sharedPaths(): SharedPath[] {
     return list(value("slipway.shared.paths")).map((pair) => {
       const at = pair.indexOf("=");
@@ -256,7 +258,7 @@ export function parseSettings(text: string, file: string): Settings {
         URI,
         `write a URI such as qemu+tls://${host}/system`,
       ),
-      address: matching("slipway.migration.address", "", NETWORK_ADDRESS, "give a host name or an IP address"),
+      address: migrationAddress(),
     },
     reservedMemoryMib: Number(reserved),
     sharedPaths: sharedPaths(),
