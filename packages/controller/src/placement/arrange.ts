@@ -1,6 +1,7 @@
 import type { PoolConfig } from "../domain/pool.ts";
-import { misfits, processorsAlike, ties } from "./obstacles.ts";
+import { misfits, ties } from "./obstacles.ts";
 import { pack } from "./pack.ts";
+import { processorsAlike } from "./processor.ts";
 import { reserveHolds } from "./reserve.ts";
 import type { Guest, Site } from "./room.ts";
 import { memoryOf } from "./settle.ts";

@@ -263,7 +263,7 @@ describe("placement of random small cases", () => {
       for (const b of place(q).blockers) {
         const i = q.hosts.flatMap((h) => h.inventory.instances).find((x) => x.uuid === b.uuid);
         expect(b.reason.text, `seed ${seed}`).toContain(i?.name ?? "?");
-        expect(b.reason.fix).toContain("--consent-stop");
+        expect(b.reason.fix).toContain(i?.state === "running" ? `--consent-stop ${b.name}` : `leave ${b.host} out`);
         expect(b.targets.map((t) => t.host)).toEqual(q.hosts.map((h) => h.host).filter((h) => h !== b.host));
         for (const t of b.targets) expect(t.reasons.length, `seed ${seed}: ${b.name} on ${t.host}`).toBeGreaterThan(0);
         expect(b.targets.flatMap((t) => t.reasons.map((r) => r.rule))).not.toContain("not-found");

@@ -1,7 +1,7 @@
 import type { Instance } from "@slipway/shared";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
-import type { Obstacle } from "./obstacles.ts";
+import type { Obstacle } from "./facts.ts";
 import { memoryOf, type Settled, settle } from "./settle.ts";
 import { sizeText } from "./text.ts";
 

@@ -1,0 +1,57 @@
+import type { HostCapacity, Instance } from "@slipway/shared";
+import { factsOf, type Obstacle } from "./facts.ts";
+import { listText } from "./text.ts";
+
+/** What the processor of `there` lacks for an instance that runs on host `from`, which is `here`. */
+export function processor(instance: Instance, from: string, here: HostCapacity, there: HostCapacity): Obstacle[] {
+  const about = factsOf(there);
+  const features = (needed: readonly string[]): Obstacle[] => {
+    const missing = needed.filter((f) => !about.features.has(f));
+    if (missing.length === 0) return [];
+    return [
+      {
+        rule: "cpu-feature",
+        phrase: `has no CPU feature ${listText(missing)}`,
+        fix: `give ${instance.name} a CPU model that all hosts can run`,
+      },
+    ];
+  };
+  if (instance.cpuMode === "host-passthrough" || instance.cpuMode === "maximum") {
+    if (here.cpuVendor !== there.cpuVendor || here.cpuModel !== there.cpuModel)
+      return [
+        {
+          rule: "cpu-model",
+          phrase: `has the CPU ${name(there)}, and ${instance.name} sees that of ${from} (${name(here)}) as it is`,
+          fix: `give ${instance.name} a CPU model that all hosts can run`,
+        },
+      ];
+    return features([...here.cpuFeatures, ...instance.cpuFeatures]);
+  }
+  const model = instance.cpuModel;
+  if (model !== "" && !about.models.has(model))
+    return [
+      {
+        rule: "cpu-model",
+        phrase: `is not able to run the CPU model ${model}`,
+        fix: `give ${instance.name} a CPU model that all hosts can run`,
+      },
+    ];
+  return features(instance.cpuFeatures);
+}
+
+/**
+ * May what went to `there` and sees its processor as it is come back to `here`? If not, the way was one-way: the guest has grown
+ * features that the old host lacks.
+ */
+export function processorsAlike(here: HostCapacity, there: HostCapacity): boolean {
+  const about = factsOf(here);
+  return (
+    here.cpuVendor === there.cpuVendor &&
+    here.cpuModel === there.cpuModel &&
+    there.cpuFeatures.every((f) => about.features.has(f))
+  );
+}
+
+function name(host: HostCapacity): string {
+  return [host.cpuVendor, host.cpuModel].filter((w) => w !== "").join(" ") || "unknown";
+}
