@@ -496,13 +496,13 @@ export class AgentCore {
     if (this.#welcomed) this.#send?.(message);
   }
 
+  /** Ends come after the picture that they led to, so that nobody judges them by an older one. */
   #flush(): void {
-    this.#guard(undefined, () => this.#delivery.flush(this.#ports.machine.monotonicMs()));
-    if (!this.#welcomed) return;
     this.#guard(undefined, () => {
-      const inventory = this.#inventories.due();
+      const inventory = this.#welcomed ? this.#inventories.due() : undefined;
       if (inventory !== undefined) this.#tell({ type: "inventory", inventory });
     });
+    this.#guard(undefined, () => this.#delivery.flush(this.#ports.machine.monotonicMs()));
   }
 
   #prune(): void {

@@ -80,6 +80,21 @@ describe("the inventory", () => {
     ]);
   });
 
+  it("comes before the end of the step that changed it", () => {
+    platform.reading = inventoryOf(instance(uuid));
+    const agent = new Process(world).connect();
+    const spec = { kind: "instance", verb: "discard", uuid, name: "vm", generation: 1, timeoutMs: 1 } as const;
+    agent.start(key(`discard:${uuid}`), spec);
+    agent.sent.length = 0;
+    platform.reading = inventoryOf();
+    platform.finish(`r1/hv1/discard:${uuid}/1`);
+    agent.core.tick();
+    expect(agent.sent.map((message) => message.type).filter((type) => type !== "heartbeat")).toEqual([
+      "inventory",
+      "report",
+    ]);
+  });
+
   it("is as old as the last reading, changed or not", () => {
     platform.reading = inventoryOf();
     platform.readMs = 100;
