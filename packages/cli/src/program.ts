@@ -1,9 +1,12 @@
 import { SlipwayError } from "@slipway/shared";
 import { Command, CommanderError } from "commander";
 import { registerControl } from "./commands/control.ts";
+import { registerEvacuation } from "./commands/evacuation.ts";
 import { registerFleet } from "./commands/fleet.ts";
 import { registerHooks } from "./commands/hooks.ts";
 import { registerHosts } from "./commands/hosts.ts";
+import { registerInstances } from "./commands/instances.ts";
+import { registerPool } from "./commands/pool.ts";
 import { registerRuns } from "./commands/runs.ts";
 import { registerCompletion } from "./completion/command.ts";
 import { Context, type ExitStatus, type GlobalFlags } from "./context.ts";
@@ -87,13 +90,16 @@ export function buildProgram(io: Io, act: Act): Command {
   };
   registerControl(register, registerRuns(register, program));
   registerHosts(register, registerFleet(register, program));
+  registerInstances(register, program);
+  registerEvacuation(register, program);
+  registerPool(register, program);
   registerHooks(register, program);
   program.commandsGroup("Tools:");
   registerCompletion(register, program);
   registerDev(register, program);
   program.addHelpText(
     "after",
-    "\nExamples:\n  slipway host list\n  slipway plan --cluster c1\n  slipway start --cluster c1 --max-out 2\n  slipway dev --dir /tmp/pool --hosts 3\n\nExit status: 0 done, 1 failed, 2 wrong use, 3 nothing was done.",
+    "\nExamples:\n  slipway host list\n  slipway plan --cluster c1\n  slipway start --cluster c1 --max-out 2\n  slipway drain hv3\n  slipway dev --dir /tmp/pool --hosts 3\n\nExit status: 0 done, 1 failed, 2 wrong use, 3 nothing was done.",
   );
   return program;
 }

@@ -6,8 +6,8 @@ import { neverSent } from "../client.ts";
 import type { Context, ExitStatus } from "../context.ts";
 import { follow, persistently } from "../follow.ts";
 import { toPlain } from "../json.ts";
-import { declareRunFlags, parseRunOptions, type RunFlags, startCommand } from "../options/run.ts";
-import { parseScope } from "../options/scope.ts";
+import { declareRunFlags, parseRunOptions, type RunFlags, type RunOptionValues, startCommand } from "../options/run.ts";
+import { parseScope, type ScopeLists } from "../options/scope.ts";
 import type { Register } from "../program.ts";
 import { renderPlan } from "../render/plan.ts";
 import { renderReport, renderStages } from "../render/report.ts";
@@ -35,7 +35,10 @@ export function registerRuns(register: Register, program: Command): Command {
     ),
     "Starts a rolling maintenance over exactly one kind of scope and follows it to the end.\nExit status: 0 succeeded, 1 failed or aborted, 2 wrong use, 3 nothing was done, 130 detached by Ctrl-C (the run goes on).",
     ["slipway start --cluster c1 --timeout 20m", "slipway start --zone z1 --forced --detach --json"],
-    async (context, _args, flags) => start(context, flags as RunFlags & { detach?: boolean }),
+    async (context, _args, flags) => {
+      const given = flags as RunFlags & Detachable;
+      return startRun(context, given, { scope: parseScope(given), options: parseRunOptions(given) });
+    },
   );
   register(
     program.command("watch").argument("<RUN>", "id, start of an id, or last").summary("follow a run to its end"),
@@ -126,8 +129,18 @@ async function plan(context: Context, flags: RunFlags): Promise<ExitStatus> {
   return plan.blockers.length > 0 ? 1 : 0;
 }
 
-async function start(context: Context, flags: RunFlags & { detach?: boolean }): Promise<ExitStatus> {
-  const request = { scope: parseScope(flags), options: parseRunOptions(flags), requestId: randomUUID() };
+/** Flag of commands that start a run. */
+export interface Detachable {
+  detach?: boolean;
+}
+
+/** Starts a run, whatever it is for, and follows it to its report unless it is to be left alone. */
+export async function startRun(
+  context: Context,
+  flags: Detachable,
+  what: { readonly scope: ScopeLists; readonly options: RunOptionValues },
+): Promise<ExitStatus> {
+  const request = { ...what, requestId: randomUUID() };
   const begin = () => context.client.call("startRun", request);
   let response: Awaited<ReturnType<typeof begin>>;
   try {

@@ -14,7 +14,7 @@ export function registerCompletion(register: Register, program: Command): void {
       .command("completion")
       .addArgument(new Argument("<SHELL>", "bash or zsh").choices(["bash", "zsh"]))
       .summary("print the completion script of a shell"),
-    "Prints a script that completes commands, options, and the names of hosts and runs.",
+    "Prints a script that completes commands, options, and the names of hosts, instances and runs.",
     ["source <(slipway completion bash)", "slipway completion zsh > ~/.zfunc/_slipway"],
     async (context, [shell]) => {
       const nodes = completionTree(program);
@@ -43,6 +43,10 @@ async function namesOf(context: Context, kind: string): Promise<string[]> {
   if (kind === "runs") {
     const { runs } = await context.client.call("listRuns", { limit: 50 }, bounds);
     return ["last", ...runs.map(({ run }) => run)];
+  }
+  if (kind === "instances") {
+    const { instances } = await context.client.call("listInstances", {}, bounds);
+    return instances.map(({ facts }) => facts?.name ?? "").sort(naturalCompare);
   }
   const { hosts } = await context.client.call("listHosts", {}, bounds);
   const label = { clusters: "cluster", pods: "pod", zones: "zone" }[kind];

@@ -56,6 +56,14 @@ describe("bash", () => {
     [["start", "--cluster", ""], ["clusters-1"]],
     [["why", "x"], ["xen"]],
     [["watch", ""], ["runs-1"]],
+    [["drain", "hv1", "x"], ["xen"]],
+    [["instance", "show", ""], ["instances-1"]],
+    [["instance", "move", "web", "--to", "x"], ["xen"]],
+    [["start", "--consent-stop", ""], ["instances-1"]],
+    [
+      ["start", "--return", ""],
+      ["none", "preferred", "exact"],
+    ],
     [["run", "skip", "r1", "x"], ["xen"]],
     [["--json", "run", "skip", "--reason", "run", "r1", "x"], ["xen"]],
     [

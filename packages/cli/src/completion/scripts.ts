@@ -22,7 +22,10 @@ function tables(nodes: readonly CompletionNode[]): string {
     ),
   );
   const operands = nodes.flatMap((node) =>
-    node.operands.map((operand, i) => `    '${node.path} ${i}') offer='${offer(operand)}' ;;`),
+    node.operands.map((operand, i) => {
+      const place = node.isVariadic && i === node.operands.length - 1 ? `'${node.path} '[0-9]*` : `'${node.path} ${i}'`;
+      return `    ${place}) offer='${offer(operand)}' ;;`;
+    }),
   );
   return `# Sets offer to what can stand in a place; empty when nothing is known of it.
 _slipway_subcommands() {

@@ -5,7 +5,7 @@ export type Values =
   | "file"
   | "directory"
   | { words: readonly string[] }
-  | { names: "hosts" | "runs" | "clusters" | "pods" | "zones" }
+  | { names: "hosts" | "runs" | "clusters" | "pods" | "zones" | "instances" }
   | "none";
 
 export interface CompletionOption {
@@ -21,6 +21,8 @@ export interface CompletionNode {
   readonly options: readonly CompletionOption[];
   /** What the arguments are, in order. */
   readonly operands: readonly Values[];
+  /** The last of them may be repeated. */
+  readonly isVariadic: boolean;
 }
 
 const byFlag: Record<string, Values> = {
@@ -39,12 +41,16 @@ const byFlag: Record<string, Values> = {
   "--pods": { names: "pods" },
   "--zone": { names: "zones" },
   "--zones": { names: "zones" },
+  "--to": { names: "hosts" },
+  "--consent-stop": { names: "instances" },
 };
 
 const byOperand: Record<string, Values> = {
   RUN: { names: "runs" },
   HOST: { names: "hosts" },
+  INSTANCE: { names: "instances" },
   DIR: "directory",
+  FILE: "file",
   SHELL: { words: ["bash", "zsh"] },
 };
 
@@ -79,6 +85,7 @@ export function completionTree(program: Command): CompletionNode[] {
       subcommands: subcommands.map((sub) => sub.name()),
       options,
       operands: command.registeredArguments.map((argument) => byOperand[argument.name()] ?? "none"),
+      isVariadic: command.registeredArguments.at(-1)?.variadic === true,
     });
     for (const sub of subcommands) visit(sub, path === "" ? sub.name() : `${path} ${sub.name()}`, options);
   };

@@ -19,6 +19,10 @@ export interface RunOptionValues {
   agentWaitMs?: bigint;
   rebootWaitMs?: bigint;
   graceMs?: bigint;
+  return?: string;
+  onDrainFailure?: string;
+  consentStop?: string[];
+  moves?: { uuid: string; name: string; to: string }[];
 }
 
 /** Flags as commander hands them over. */
@@ -36,6 +40,9 @@ export interface RunFlags extends ScopeFlags {
   agentWait?: string;
   rebootWait?: string;
   grace?: string;
+  return?: string;
+  onDrainFailure?: string;
+  consentStop?: string[];
 }
 
 const durations = [
@@ -69,37 +76,86 @@ export function declareScopeFlags(command: Command): Command {
   return command;
 }
 
+const help = {
+  forced: "skip a failed host and go on; never ignores a check",
+  maintenanceWait: "how long a host may take to enter maintenance (default 30m)",
+  maxOut: "hosts of one cluster that may be out at the same time",
+  agentWait: "how long an unreachable agent is waited for before the run pauses (default 5m)",
+};
+
 /** Declares scope and run options on `plan` and `start`. */
 export function declareRunFlags(command: Command): Command {
-  return declareScopeFlags(command)
-    .option("--forced", "skip a failed host and go on; never ignores a check")
-    .option("--timeout <duration>", "per stage and host (default 30m)")
-    .option("--payload <text>", "words handed to every hook; quotes group, nothing is expanded")
-    .option("--payload-file <file>", "the same, read from a file")
-    .option("--ping-interval <duration>", "how often a running stage is asked for its state (default 10s)")
-    .option("--maintenance-wait <duration>", "how long a host may take to enter maintenance (default 30m)")
-    .option("--max-out <n>", "hosts of one cluster that may be out at the same time (default 1)")
+  return declareInstanceFlags(
+    declareScopeFlags(command)
+      .option("--forced", help.forced)
+      .option("--timeout <duration>", "per stage and host (default 30m)")
+      .option("--payload <text>", "words handed to every hook; quotes group, nothing is expanded")
+      .option("--payload-file <file>", "the same, read from a file")
+      .option("--ping-interval <duration>", "how often a running stage is asked for its state (default 10s)")
+      .option("--maintenance-wait <duration>", help.maintenanceWait)
+      .option("--max-out <n>", `${help.maxOut} (default 1)`)
+      .addOption(
+        new Option("--on-failure <how>", "what becomes of a host whose Maintenance failed (default cordoned)").choices([
+          "cordoned",
+          "uncordon",
+        ]),
+      )
+      .addOption(
+        new Option("--op <work>", "the work: the Maintenance hook, or only a reboot (default hooks)").choices([
+          "hooks",
+          "reboot",
+        ]),
+      )
+      .addOption(
+        new Option(
+          "--reboot <when>",
+          "reboot a host if a hook asks, if the distribution wants it too, or always (default if-asked; with --op reboot always)",
+        ).choices(["if-asked", "if-required", "always"]),
+      )
+      .option("--agent-wait <duration>", help.agentWait)
+      .option("--reboot-wait <duration>", "how long a host may take to come back from a reboot (default 15m)")
+      .option("--grace <duration>", "time between TERM and KILL of a hook at its deadline (default 5s)"),
+  );
+}
+
+/** Declares what becomes of instances. */
+function declareInstanceFlags(command: Command): Command {
+  return command
     .addOption(
-      new Option("--on-failure <how>", "what becomes of a host whose Maintenance failed (default cordoned)").choices([
-        "cordoned",
-        "uncordon",
-      ]),
-    )
-    .addOption(
-      new Option("--op <work>", "the work: the Maintenance hook, or only a reboot (default hooks)").choices([
-        "hooks",
-        "reboot",
-      ]),
+      new Option(
+        "--return <which>",
+        "instances that come back to a host after its turn: none, those whose home it is, or all it had (default preferred)",
+      ).choices(["none", "preferred", "exact"]),
     )
     .addOption(
       new Option(
-        "--reboot <when>",
-        "reboot a host if a hook asks, if the distribution wants it too, or always (default if-asked; with --op reboot always)",
-      ).choices(["if-asked", "if-required", "always"]),
+        "--consent-stop <instance>",
+        "an instance that may be shut down for its host's turn although its policy does not say so; may be repeated",
+      ).argParser(collect),
     )
-    .option("--agent-wait <duration>", "how long an unreachable agent is waited for before the run pauses (default 5m)")
-    .option("--reboot-wait <duration>", "how long a host may take to come back from a reboot (default 15m)")
-    .option("--grace <duration>", "time between TERM and KILL of a hook at its deadline (default 5s)");
+    .addOption(
+      new Option(
+        "--on-drain-failure <how>",
+        "what becomes of instances that had moved when the drain of their host failed (default stay)",
+      ).choices(["stay", "return"]),
+    );
+}
+
+/** Declares the options of `drain` and `restore`. */
+export function declareDrainFlags(command: Command): Command {
+  return declareMoveFlags(
+    declareInstanceFlags(
+      command.option("--forced", help.forced).option("--max-out <n>", `${help.maxOut} (default: all that are named)`),
+    ),
+  );
+}
+
+/** Declares the options of runs that move instances and nothing else. */
+export function declareMoveFlags(command: Command): Command {
+  return command
+    .option("--maintenance-wait <duration>", "how long the moves of a host may take (default 30m)")
+    .option("--agent-wait <duration>", help.agentWait)
+    .option("--detach", "print the id of the run and return at once");
 }
 
 /** Reads the run options; throws wrong use in one line. */
@@ -115,7 +171,9 @@ export function parseRunOptions(flags: RunFlags): RunOptionValues {
       throw wrongUse(`--max-out: "${flags.maxOut}" is no number of hosts`, "write a whole number from 1 on");
     values.maxOut = Number(flags.maxOut);
   }
-  for (const name of ["onFailure", "op", "reboot"] as const) if (flags[name] !== undefined) values[name] = flags[name];
+  for (const name of ["onFailure", "op", "reboot", "return", "onDrainFailure"] as const)
+    if (flags[name] !== undefined) values[name] = flags[name];
+  if (flags.consentStop !== undefined) values.consentStop = namesOf("--consent-stop", flags.consentStop);
   const payload = readPayload(flags);
   if (payload !== undefined) {
     // The agent splits the same way; an open quote is better found before anything starts.
@@ -123,6 +181,14 @@ export function parseRunOptions(flags: RunFlags): RunOptionValues {
     values.payload = payload;
   }
   return values;
+}
+
+/** Lists with commas, each perhaps repeated, as one list. */
+function namesOf(flag: string, given: readonly string[]): string[] {
+  const names = given.flatMap((list) => list.split(",")).map((name) => name.trim());
+  if (names.some((name) => name === ""))
+    throw wrongUse(`${flag}: "${given.join(",")}" has an empty name`, "separate names by one comma");
+  return [...new Set(names)];
 }
 
 function readPayload(flags: RunFlags): string | undefined {
@@ -172,6 +238,9 @@ export function startCommand(scope: ScopeLists, flags: RunFlags, self = "slipway
   if (values.onFailure !== undefined) words.push("--on-failure", values.onFailure);
   if (values.op !== undefined) words.push("--op", values.op);
   if (values.reboot !== undefined) words.push("--reboot", values.reboot);
+  if (values.return !== undefined) words.push("--return", values.return);
+  for (const name of values.consentStop ?? []) words.push("--consent-stop", quote(name));
+  if (values.onDrainFailure !== undefined) words.push("--on-drain-failure", values.onDrainFailure);
   if (flags.payloadFile !== undefined) words.push("--payload-file", quote(flags.payloadFile));
   else if (flags.payload !== undefined) words.push("--payload", quote(flags.payload));
   return words.join(" ");

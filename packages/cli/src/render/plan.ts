@@ -1,5 +1,6 @@
 import type { operatorWire } from "@slipway/shared/wire";
-import { aboutText, clean, count, type Paint, plainPaint, reasonText, table } from "./text.ts";
+import { sizeText } from "./size.ts";
+import { aboutText, clean, count, type Paint, pad, plainPaint, reasonText, table, width } from "./text.ts";
 
 /** A plan as text. `startWith` is the command line that starts it. */
 export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint: Paint = plainPaint): string[] {
@@ -9,16 +10,16 @@ export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint
   lines.push(
     `${planned} of ${count(plan.waves.flatMap((wave) => wave.hosts).length, "host")} would be done, in ${count(plan.waves.length, "wave")}, ${plan.skipped.length} skipped; nothing was touched`,
   );
+  const instances = instancesText(plan);
+  if (instances !== "") lines.push(instances);
   for (const wave of plan.waves) {
     lines.push("", paint.bold(`wave ${wave.number}  cluster ${clean(wave.cluster)}`));
-    lines.push(
-      ...table(
-        wave.hosts.map((host) => [
-          `  ${clean(host.host)}`,
-          [...host.steps.map(clean), ...(skipped.has(host.host) ? ["then skipped"] : [])].join(", "),
-        ]),
-      ),
-    );
+    const names = Math.max(...wave.hosts.map((host) => width(clean(host.host))));
+    for (const host of wave.hosts) {
+      const steps = [...host.steps.map(clean), ...(skipped.has(host.host) ? ["then skipped"] : [])].join(", ");
+      lines.push(`  ${pad(clean(host.host), names)}  ${steps}`.trimEnd());
+      lines.push(...plannedInstances(host.instances, " ".repeat(names + 4), paint));
+    }
   }
   if (plan.skipped.length > 0) {
     lines.push("", paint.bold("skipped"));
@@ -41,6 +42,74 @@ export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint
     );
   else if (planned === 0) lines.push("nothing would be done");
   else lines.push(`start it with: ${startWith}`);
+  return lines;
+}
+
+/** "12 moves (at least 10), 1 instance stops with consent, 2 stay". */
+function instancesText(plan: operatorWire.PlanView): string {
+  const all = plan.waves.flatMap((wave) => wave.hosts.flatMap((host) => host.instances));
+  const stops = all.filter((i) => stopping.has(i.action)).length;
+  const stays = all.filter((i) => i.action === "leave").length;
+  const parts = [
+    plan.moves > 0 || plan.floor > 0
+      ? `${plan.moves} ${plan.moves === 1 ? "move" : "moves"} (floor ${plan.floor})`
+      : "",
+    stops > 0 ? `${stops} ${stops === 1 ? "instance stops" : "instances stop"}` : "",
+    stays > 0 ? `${stays} ${stays === 1 ? "stays" : "stay"}` : "",
+  ].filter((part) => part !== "");
+  return parts.length === 0 ? "" : `instances: ${parts.join(", ")}`;
+}
+
+const stopping = new Set(["shutdown-restart", "managed-save"]);
+const LINE = 100;
+
+/** What becomes of a host's instances, by what is done with them and where they go; names wrap within 100 columns. */
+function plannedInstances(instances: readonly operatorWire.PlannedInstance[], indent: string, paint: Paint): string[] {
+  const groups = Map.groupBy(instances, headOf);
+  const widest = Math.max(0, ...[...groups.keys()].map(width));
+  const lines: string[] = [];
+  for (const [head, members] of groups) {
+    const words = members.map((i, n) => {
+      const by = i.by === "" || i.action === "return" ? "" : ` (${clean(i.by)})`;
+      return `${clean(i.name)}${by}${n < members.length - 1 ? "," : ""}`;
+    });
+    const memory = members.reduce((sum, i) => sum + i.memoryMib, 0);
+    if (memory > 0 && members[0]?.host !== "") words.push(`(${sizeText(memory)})`);
+    const stops = stopping.has(members[0]?.action ?? "");
+    const title = pad(head, widest);
+    for (const [n, line] of wrap(words, LINE - indent.length - widest - 2).entries())
+      lines.push(`${indent}${n === 0 ? (stops ? paint.yellow(title) : title) : " ".repeat(widest)}  ${line}`);
+  }
+  return lines;
+}
+
+function headOf({ action, host }: operatorWire.PlannedInstance): string {
+  switch (action) {
+    case "migrate":
+      return `-> ${clean(host)}`;
+    case "migrate-with-storage":
+      return `-> ${clean(host)}, with disks`;
+    case "return":
+      return `<- ${clean(host)}`;
+    case "shutdown-restart":
+      return "shut down";
+    case "managed-save":
+      return "saved";
+    case "leave":
+      return "stays";
+    default:
+      return clean(action);
+  }
+}
+
+/** Words in lines of at most so many columns. */
+function wrap(words: readonly string[], columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last === undefined || width(last) + 1 + width(word) > columns) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
   return lines;
 }
 

@@ -27,6 +27,8 @@ function host(name: string, more: Partial<operatorWire.HostView> = {}): operator
     stepStartedAtMs: 0n,
     stages: [],
     waitsFor: [],
+    instances: [],
+    notes: [],
     ...more,
   } as unknown as operatorWire.HostView;
 }
@@ -82,7 +84,7 @@ function picture(more: Partial<RunPicture> = {}): RunPicture {
   const progress = { host: "hv2", stage: "Maintenance", percent: 40, message: "installing packages" };
   return {
     view: view(),
-    progress: new Map([["hv2", progress as operatorWire.ProgressView]]),
+    progress: new Map([["hv2 Maintenance", progress as operatorWire.ProgressView]]),
     recent: [1, 2, 3, 4, 5].map(
       (n) => ({ seq: BigInt(n), atMs: BigInt(NOW), subject: `host hv${n}`, text: "a => b" }) as operatorWire.LogLine,
     ),
@@ -150,6 +152,9 @@ const ledger = [
     openedAtMs: BigInt(NOW - 300_000),
     closedAtMs: 0n,
     note: "Maintenance failed",
+    kind: "cordon",
+    instance: "",
+    uuid: "",
   } as operatorWire.LedgerEntry,
 ];
 
@@ -169,17 +174,32 @@ test("report: outcome per host, why it failed, sums, what still stands and how t
 });
 
 test("plan: waves, steps, skipped, warnings, blockers, and how to start it", async () => {
-  const planned = (name: string) => ({ host: name, cluster: "c1", steps: ["PreFlight", "gate", "cordon"] });
+  const planned = (name: string) => ({
+    host: name,
+    cluster: "c1",
+    steps: ["PreFlight", "gate", "cordon"],
+    instances: [],
+  });
   const plan = {
     waves: [
       { number: 1, cluster: "c1", hosts: [planned("hv1")] },
       {
         number: 2,
         cluster: "c1",
-        hosts: [planned("hv10"), { host: "hv2", cluster: "c1", steps: ["inspect", "PreFlight"] }],
+        hosts: [planned("hv10"), { host: "hv2", cluster: "c1", steps: ["inspect", "PreFlight"], instances: [] }],
       },
     ],
-    skipped: [{ host: "hv2", cluster: "c1", steps: [], reason: reason("there is no Maintenance hook", "add one") }],
+    moves: 0,
+    floor: 0,
+    skipped: [
+      {
+        host: "hv2",
+        cluster: "c1",
+        steps: [],
+        instances: [],
+        reason: reason("there is no Maintenance hook", "add one"),
+      },
+    ],
     blockers: [] as operatorWire.Reason[],
     warnings: [reason("hv3 has no PreFlight hook")],
   } as unknown as operatorWire.PlanView;

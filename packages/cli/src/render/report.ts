@@ -1,4 +1,5 @@
 import type { operatorWire } from "@slipway/shared/wire";
+import { actionTally, renderActions } from "./actions.ts";
 import { age, clean, clock, count, dateTime, elapsed, type Paint, plainPaint, table } from "./text.ts";
 import { stageTime } from "./tree.ts";
 
@@ -27,10 +28,14 @@ export function renderReport(report: operatorWire.Report, nowMs: number, paint: 
 
   for (const host of report.hosts.filter((h) => h.outcome === "failed")) lines.push(...failedStages(host, paint));
 
+  lines.push(...renderActions(report.hosts, paint));
+
   const outcomes = ["updated", "skipped", "failed", "untouched"]
     .map((outcome) => `${report.hosts.filter((h) => h.outcome === outcome).length} ${outcome}`)
     .join(", ");
   lines.push("", `${count(report.hosts.length, "host")}: ${outcomes}`);
+  const actions = actionTally(report.hosts);
+  if (actions !== "") lines.push(`instances: ${actions}`);
   const standing = report.ledger.filter((entry) => entry.closedAtMs === 0n);
   if (standing.length > 0) lines.push("", paint.yellow("still changed"), ...renderStanding(standing, nowMs));
   return lines;
@@ -77,12 +82,18 @@ export function renderStanding(entries: readonly operatorWire.LedgerEntry[], now
   return table(
     entries.map((entry) => [
       `  ${clean(entry.host)}`,
-      clean(entry.change),
+      changeText(entry),
       age(Number(entry.openedAtMs), nowMs),
       `clear with: ${clearCommand(entry)}`,
       clean(entry.note),
     ]),
   );
+}
+
+/** "cordon", "stop db-1". */
+export function changeText(entry: Pick<operatorWire.LedgerEntry, "change" | "instance">): string {
+  const change = clean(entry.change);
+  return entry.instance === "" || change.includes(entry.instance) ? change : `${change} ${clean(entry.instance)}`;
 }
 
 export function clearCommand(entry: Pick<operatorWire.LedgerEntry, "undo" | "host">): string {

@@ -3,7 +3,7 @@ import type { FollowSink } from "../follow.ts";
 import type { Io } from "../io.ts";
 import { Screen } from "./screen.ts";
 import { clean, clock, type Paint } from "./text.ts";
-import { type RunPicture, renderTree } from "./tree.ts";
+import { progressKey, type RunPicture, renderTree, stepsInHand } from "./tree.ts";
 
 /** A sink that must be closed before anything else is printed. */
 export interface ClosableSink extends FollowSink {
@@ -47,13 +47,16 @@ export function treeSink(io: Io, paint: Paint): ClosableSink {
   return {
     snapshot(view) {
       picture.view = view;
+      // What is told of a step counts while it is in hand.
+      const inHand = new Set(view.hosts.flatMap((h) => stepsInHand(h)));
+      for (const key of picture.progress.keys()) if (!inHand.has(key)) picture.progress.delete(key);
     },
     line(line) {
       picture.recent.push(line);
       if (picture.recent.length > 20) picture.recent.shift();
     },
     progress(progress) {
-      picture.progress.set(progress.host, progress);
+      picture.progress.set(progressKey(progress.host, progress.stage), progress);
     },
     connection(problem) {
       picture.notice = problem ?? "";

@@ -1,7 +1,8 @@
 import { naturalCompare } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { scopeText } from "../options/scope.ts";
-import { clearCommand, renderStages } from "./report.ts";
+import { platformRows } from "./instances.ts";
+import { changeText, clearCommand, renderStages } from "./report.ts";
 import { aboutText, age, clean, dateTime, elapsed, type Paint, reasonText, table } from "./text.ts";
 import { hostKind, stageTime, tally } from "./tree.ts";
 
@@ -92,6 +93,7 @@ export function renderHost(host: operatorWire.FleetHost, now: number, paint: Pai
     ["hooks in", `${clean(host.hooksDir) || "-"}${host.hooksProblem === "" ? "" : `: ${clean(host.hooksProblem)}`}`],
     ["hooks hash", clean(host.hooksHash) || "-"],
     ["hooks push", host.hooksPush ? "allowed" : "not allowed (slipway.hooks.push)"],
+    ...(host.platform ? platformRows(host.platform, now) : []),
   ];
   const lines = table([["", ""], ...rows]).slice(1);
   if (host.hooks.length > 0)
@@ -117,7 +119,7 @@ export function renderLedger(entries: readonly operatorWire.LedgerEntry[], now: 
   if (entries.length === 0) return ["nothing stands: every change was undone"];
   const rows = entries.map((entry) => [
     clean(entry.host),
-    clean(entry.change),
+    changeText(entry),
     clean(entry.run) || "-",
     age(Number(entry.openedAtMs), now),
     entry.closedAtMs === 0n ? "stands" : `undone ${age(Number(entry.closedAtMs), now)}`,

@@ -6,6 +6,7 @@ import { clean, clock, count, cut, elapsed, type Paint, pad, reasonText, width }
 /** What is known of a followed run. */
 export interface RunPicture {
   view: operatorWire.RunView | undefined;
+  /** By `progressKey`. */
   progress: Map<string, operatorWire.ProgressView>;
   /** Newest last. */
   recent: operatorWire.LogLine[];
@@ -23,6 +24,16 @@ export interface TreeSize {
 }
 
 const RECENT = 4;
+
+/** Under which key the progress of a step is kept: its host is the one whose agent does it. */
+export function progressKey(host: string, step: string): string {
+  return `${host} ${step}`;
+}
+
+/** Keys of all steps that are in hand for a host: its own, and those on instances. */
+export function stepsInHand(host: operatorWire.HostView): string[] {
+  return [progressKey(host.name, host.step), ...host.instances.map((a) => progressKey(a.from, `${a.verb}:${a.uuid}`))];
+}
 
 /** The word for a host's place in the run, with the symbol and colour that double it. */
 const kinds = {
@@ -64,6 +75,8 @@ function hostNote(
   if (kind === "running") {
     const attempt = host.attempt > 1 ? ` (attempt ${host.attempt})` : "";
     const parts = [host.step + attempt, elapsed(Number(host.stepStartedAtMs), size.now)];
+    if (host.step === "drain" && host.instancesDone + host.instancesLeft > 0)
+      parts.push(`${host.instancesDone} moved, ${host.instancesLeft} left`);
     if (progress !== undefined && host.step.startsWith(progress.stage)) {
       if (progress.percent !== undefined) parts.push(`${progress.percent} %`);
       parts.push(clean(progress.message));
@@ -125,6 +138,8 @@ function renderHosts(
   const clusters = new Map<string, operatorWire.HostView[]>();
   for (const host of hosts) clusters.set(host.cluster, [...(clusters.get(host.cluster) ?? []), host]);
   const shown = chooseHosts(clusters, room);
+  // Moves in hand are shown as far as the hosts leave room for them.
+  let spare = room - clusters.size - shown.size - (shown.size < hosts.length ? clusters.size + 1 : 0);
   const nameWidth = Math.max(0, ...hosts.filter((h) => shown.has(h.name)).map((h) => width(clean(h.name))));
   const lines: string[] = [];
   const folded: string[] = [];
@@ -138,7 +153,12 @@ function renderHosts(
       continue;
     }
     lines.push(`${size.paint.bold(title)}  ${size.paint.dim(tally(members))}`);
-    for (const host of visible) lines.push(hostLine(host, picture.progress.get(host.name), nameWidth, size));
+    for (const host of visible) {
+      lines.push(hostLine(host, picture.progress.get(progressKey(host.name, host.step)), nameWidth, size));
+      const moves = actionLines(host, picture, nameWidth, size, Math.max(0, spare));
+      lines.push(...moves);
+      spare -= moves.length;
+    }
     const hidden = members.filter((h) => !shown.has(h.name));
     if (hidden.length > 0) lines.push(size.paint.dim(`  and ${hidden.length} more: ${tally(hidden)}`));
   }
@@ -161,6 +181,48 @@ function hostLine(
   const look = kinds[kind];
   const mark = size.paint[look.colour](`${size.unicode ? look.unicode : look.ascii} ${pad(kind, 9)}`);
   return `  ${mark} ${pad(clean(host.name), nameWidth)}  ${hostNote(host, progress, size)}`.trimEnd();
+}
+
+/** What is done to instances for a host just now, beneath its line: "web-2  -> hv3  41 %  8 s". */
+function actionLines(
+  host: operatorWire.HostView,
+  picture: RunPicture,
+  nameWidth: number,
+  size: TreeSize,
+  room: number,
+): string[] {
+  const all = host.outcome === "" ? host.instances.filter((a) => a.outcome === "running") : [];
+  if (all.length === 0 || room < 1) return [];
+  const indent = " ".repeat(2 + 2 + 9 + 1 + nameWidth + 2);
+  const fits = all.length <= room ? all : all.slice(0, room - 1);
+  const widest = Math.max(0, ...fits.map((a) => width(clean(a.name))));
+  const ways = Math.max(0, ...fits.map((a) => width(actionText(a))));
+  const lines = fits.map((a) => {
+    const told = picture.progress.get(progressKey(a.from, `${a.verb}:${a.uuid}`));
+    const percent = told?.percent ?? a.percent;
+    const parts = [
+      pad(clean(a.name), widest),
+      pad(actionText(a), ways),
+      percent === undefined ? "     " : `${String(percent).padStart(3)} %`,
+      elapsed(Number(a.startedAtMs), size.now),
+      a.attempt > 1 ? `attempt ${a.attempt}` : "",
+      clean(told?.message ?? ""),
+    ];
+    return size.paint.dim(`${indent}${parts.filter((part) => part !== "").join("  ")}`.trimEnd());
+  });
+  if (fits.length < all.length) lines.push(size.paint.dim(`${indent}and ${all.length - fits.length} more`));
+  return lines;
+}
+
+const doing: Readonly<Record<string, string>> = {
+  stop: "is shut down",
+  save: "is saved",
+  start: "is started",
+  resume: "is resumed",
+};
+
+function actionText(a: operatorWire.InstanceAction): string {
+  return a.verb === "move" ? `-> ${clean(a.to)}` : (doing[a.verb] ?? clean(a.verb));
 }
 
 /** The hosts worth the room: failed and running first, then held and waiting, finished last. */
