@@ -1,0 +1,222 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Instance, type Inventory, SlipwayError } from "@slipway/shared";
+import { writeFileDurably } from "@slipway/shared/node";
+import type { JobLook, Log, Platform } from "../../steps/ports.ts";
+import type { InstanceSpec } from "../../steps/types.ts";
+import { AsyncJobs, type JobHandle, type JobOutcome, JobStopped } from "../jobs.ts";
+import { admissionProblems, cpuProblem, pagesOf, pathsOf } from "./admission.ts";
+import { realLocal } from "./local.ts";
+import { lookAt, toLook } from "./look.ts";
+import { type MoveNote, type MoveOptionsOfHost, move, resumedMove } from "./move.ts";
+import { discard, resume, resumed, save, start, stop } from "./power.ts";
+import { Reader } from "./reader.ts";
+import type { SharedPath } from "./storage.ts";
+import { RealVirsh } from "./virsh.ts";
+import { Watch } from "./watch.ts";
+
+export { METADATA } from "./domain.ts";
+export type { SharedPath } from "./storage.ts";
+
+export interface LibvirtOptions {
+  /** libvirt of this host. Default "qemu:///system". */
+  readonly uri?: string;
+  /** "qemu+tls://hv2/system": where other hosts' libvirtd reach this one. */
+  readonly migrationUri: string;
+  /** Where the memory of guests is sent to, "tcp://10.1.0.2"; empty: libvirt chooses. */
+  readonly migrationAddress: string;
+  /** MiB of memory that instances are not given. */
+  readonly reserveMib: number;
+  readonly sharedPaths: readonly SharedPath[];
+  /** Absolute path of the agent's state directory. */
+  readonly stateDir: string;
+  /** The machine's clock. */
+  readonly monotonicMs: () => number;
+  /** A job has ended; the core's `ended`. */
+  readonly announce: (id: string) => void;
+  /** The inventory changed. */
+  readonly changed?: (inventory: Inventory) => void;
+  readonly log: Log;
+}
+
+export interface LibvirtPlatform extends Platform {
+  /** Begins to read and to listen. */
+  open(): void;
+  /** The agent ends: virsh ends with it, migrations go on. */
+  close(): void;
+}
+
+/** An admitted instance that has not come after this time has its room given to others. */
+const PROMISE_MS = 600_000;
+/** A reading this young is the host as it is: events come sooner. */
+const RECENT_MS = 3_000;
+const STORAGE_DEADLINE_MS = 10_000;
+
+interface Promised {
+  readonly mib: number;
+  readonly pageKib: number;
+  readonly untilMs: number;
+}
+
+/** The instances of a host with libvirt. Everything it does is asked of libvirtd by virsh, so it needs the rights for that: root's. */
+export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform {
+  const virsh = new RealVirsh(options.uri ?? "qemu:///system");
+  const others = new Map<string, RealVirsh>();
+  const reader = new Reader({ ...options, virsh, local: realLocal });
+  const watch = new Watch({
+    read: () => reader.read(),
+    events: () => virsh.spawn(["-q", "event", "--all", "--loop"]),
+    monotonicMs: options.monotonicMs,
+    log: options.log,
+    ...(options.changed === undefined ? {} : { changed: options.changed }),
+  });
+  const promised = new Map<string, Promised>();
+  const moves: MoveOptionsOfHost = { virsh, at, notes: moveNotes(join(options.stateDir, "libvirt-moves")) };
+  const jobs = new AsyncJobs<InstanceSpec>({
+    announce: options.announce,
+    run: (spec, job) => fresh(run(spec, job), spec, job),
+    resume: (spec, job) => fresh(resumeJob(spec, job), spec, job),
+  });
+
+  function at(uri: string): RealVirsh {
+    const known = others.get(uri) ?? new RealVirsh(uri);
+    others.set(uri, known);
+    return known;
+  }
+
+  /** Every end tells what is, and has the host read again. */
+  async function fresh(work: Promise<JobOutcome>, { uuid }: InstanceSpec, { signal }: JobHandle): Promise<JobOutcome> {
+    try {
+      return await work;
+    } catch (thrown) {
+      const reason: unknown = signal.aborted ? signal.reason : undefined;
+      const { message } = SlipwayError.from(thrown);
+      const instance = toLook(await lookAt(virsh, uuid));
+      if (!(reason instanceof JobStopped)) return { verdict: "failed", reason: message, instance };
+      return { verdict: reason.verdict, reason: `${reason.message}; ${message}`, instance };
+    } finally {
+      void watch.refresh();
+    }
+  }
+
+  async function run(spec: InstanceSpec, job: JobHandle): Promise<JobOutcome> {
+    switch (spec.verb) {
+      case "admit":
+        return await admit(spec);
+      case "move":
+        return await move(moves, spec, job);
+      case "stop":
+        return await stop(virsh, spec, job);
+      case "save":
+        return await save(virsh, spec, job);
+      case "start":
+        return await start(virsh, spec, job);
+      case "resume":
+        return await resume(virsh, spec);
+      case "discard":
+        return await discard(virsh, spec);
+      case "look":
+        return await look(spec);
+    }
+  }
+
+  /** Looking and admitting change nothing here, so they are simply done. */
+  function resumeJob(spec: InstanceSpec, job: JobHandle): Promise<JobOutcome> {
+    if (spec.verb === "look" || spec.verb === "admit") return run(spec, job);
+    return spec.verb === "move" ? resumedMove(moves, spec, job) : resumed(virsh, spec, job);
+  }
+
+  async function look({ uuid }: InstanceSpec): Promise<JobOutcome> {
+    const seen = await lookAt(virsh, uuid);
+    const instance = toLook(seen);
+    return seen.problem === "" ? { instance } : { verdict: "failed", reason: seen.problem, instance };
+  }
+
+  async function admit({ uuid, name, instance }: InstanceSpec): Promise<JobOutcome> {
+    if (instance === undefined) return { verdict: "failed", reason: `nothing is told of ${name}` };
+    if (options.monotonicMs() - watch.readAtMs > RECENT_MS || watch.inventory === undefined) await watch.refresh();
+    const inventory = watch.inventory;
+    if (inventory === undefined) return { verdict: "failed", reason: "libvirt was not read yet" };
+    forgetPromises(inventory.instances, uuid);
+    const paths = [...new Set(pathsOf(instance))];
+    const found = await Promise.all(paths.map(async (path) => [path, await pathExists(path)] as const));
+    const pages = new Map<number, number>();
+    let promisedMib = 0;
+    for (const { mib, pageKib } of promised.values())
+      if (pageKib > 0) pages.set(pageKib, (pages.get(pageKib) ?? 0) + pagesOf(mib, pageKib));
+      else promisedMib += mib;
+    const facts = { inventory, promisedMib, promisedPages: pages, exists: new Map(found) };
+    const problems = admissionProblems(instance, facts);
+    const cpu = problems.length > 0 ? undefined : await cpuProblem(virsh, instance, inventory.capacity?.cpuArch ?? "");
+    const all = cpu === undefined ? problems : [...problems, cpu];
+    if (all.length > 0) return { verdict: "failed", reason: all.join("; ") };
+    const mib = instance.hugepageKib > 0 ? instance.memoryMaxMib : instance.memoryMib;
+    promised.set(uuid, { mib, pageKib: instance.hugepageKib, untilMs: options.monotonicMs() + PROMISE_MS });
+    return { instance: toLook(await lookAt(virsh, uuid)) };
+  }
+
+  function forgetPromises(here: readonly Instance[], asking: string): void {
+    const nowMs = options.monotonicMs();
+    for (const [uuid, { untilMs }] of promised) {
+      const arrived = here.some((one) => one.uuid === uuid && one.state !== "shutoff" && one.state !== "incoming");
+      if (uuid === asking || arrived || nowMs > untilMs) promised.delete(uuid);
+    }
+  }
+
+  return {
+    name: "libvirt",
+    open: () => watch.start(),
+    close: () => {
+      jobs.close();
+      watch.close();
+      virsh.close();
+      for (const one of others.values()) one.close();
+    },
+    inventory: () => watch.inventory,
+    readAtMs: () => watch.readAtMs,
+    start: (id: string, spec: InstanceSpec) => jobs.start(id, spec),
+    resume: (id: string, spec: InstanceSpec) => jobs.resume(id, spec),
+    look: (id: string): JobLook => jobs.look(id),
+    cancel: (id: string, reason: string) => jobs.cancel(id, reason),
+    forget: (id: string) => jobs.forget(id),
+  };
+}
+
+/** One small file for each move, named by the instance's UUID. */
+function moveNotes(dir: string): MoveOptionsOfHost["notes"] {
+  const file = (uuid: string) => join(dir, `${uuid}.json`);
+  return {
+    write(uuid, note) {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      writeFileDurably(file(uuid), `${JSON.stringify(note)}\n`);
+    },
+    read(uuid): MoveNote | undefined {
+      try {
+        const { autostart } = JSON.parse(readFileSync(file(uuid), "utf8")) as { autostart?: unknown };
+        return typeof autostart === "boolean" ? { autostart } : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+    remove: (uuid) => rmSync(file(uuid), { force: true }),
+  };
+}
+
+/** In a process of its own: a path on a dead file server never answers, and would take a thread of this one with it. */
+function pathExists(path: string): Promise<boolean | undefined> {
+  return new Promise((resolve) => {
+    const child = spawn("/usr/bin/test", ["-e", path], { stdio: "ignore" });
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      child.unref();
+      resolve(undefined);
+    }, STORAGE_DEADLINE_MS);
+    const end = (found: boolean | undefined) => {
+      clearTimeout(timer);
+      resolve(found);
+    };
+    child.once("error", () => end(undefined));
+    child.once("exit", (code) => end(code === 0 ? true : code === 1 ? false : undefined));
+  });
+}

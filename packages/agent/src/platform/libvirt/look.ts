@@ -1,0 +1,85 @@
+import type { InstanceLook } from "@slipway/shared";
+import { isActive, readJob } from "./reader.ts";
+import type { Answer, Virsh } from "./virsh.ts";
+import { jobWord, parseJob, parseState, parseUuids } from "./words.ts";
+
+/** What a host's libvirt says of one instance right now. */
+export interface Seen extends InstanceLook {
+  /** It has a process there. */
+  readonly isActive: boolean;
+  readonly stateReason: string;
+  readonly autostart: boolean;
+  readonly persistent: boolean;
+  readonly saved: boolean;
+}
+
+const nothing: Seen = {
+  problem: "",
+  present: false,
+  state: "",
+  stateReason: "",
+  job: "",
+  generation: 0,
+  bytes: 0n,
+  downtimeMs: 0,
+  isActive: false,
+  autostart: false,
+  persistent: false,
+  saved: false,
+};
+
+/** Asks. "Not there" comes from a list that was printed whole; everything else that went wrong is a problem. */
+export async function lookAt(virsh: Virsh, uuid: string): Promise<Seen> {
+  const answer = await virsh.batch([
+    "list --all --uuid",
+    "list --all --uuid --autostart",
+    "list --all --uuid --persistent",
+    "list --all --uuid --with-managed-save",
+    `domstats --state --raw --nowait ${uuid}`,
+    `domjobinfo --rawstats ${uuid}`,
+  ]);
+  if (answer.state !== "ok") return { ...nothing, problem: answer.text };
+  const isIn = (at: number) => parseUuids(answer.sections[at] ?? "")?.includes(uuid) === true;
+  const { state, reason } = parseState(answer.sections[4] ?? "");
+  if (!isIn(0) || state === "unknown") {
+    // Gone, or going as a migration ends, or a batch that lost its connection: only a list asked for alone has a status.
+    const known = await listed(virsh);
+    if (!Array.isArray(known)) return { ...nothing, problem: known.text };
+    if (!known.includes(uuid)) return nothing;
+    return { ...nothing, problem: answer.text || `libvirt: the state of ${uuid} cannot be read` };
+  }
+  const told = jobWord(parseJob(answer.sections[5] ?? ""));
+  // One that arrives has no statistics, and says so in words only.
+  const job = !isActive(state) ? "" : told === "unknown" ? jobWord(await readJob(virsh, uuid)) : told;
+  return {
+    ...nothing,
+    present: true,
+    state: job === "migrating-in" && state === "paused" ? "incoming" : state,
+    stateReason: reason,
+    job,
+    isActive: isActive(state),
+    autostart: isIn(1),
+    persistent: isIn(2),
+    saved: isIn(3),
+  };
+}
+
+async function listed(virsh: Virsh): Promise<string[] | Answer> {
+  const answer = await virsh.run(["list", "--all", "--uuid"]);
+  if (answer.state !== "ok") return answer;
+  return (
+    parseUuids(answer.stdout) ?? { ...answer, state: "failed", text: "virsh list printed something else than UUIDs" }
+  );
+}
+
+/** As an instance step reports it. */
+export function toLook({ problem, present, state, job, generation }: Seen, bytes = 0n, downtimeMs = 0): InstanceLook {
+  return { problem, present, state, job, generation, bytes, downtimeMs };
+}
+
+/** In words, for people: "running", "shutoff (crashed)". */
+export function inWords(seen: Seen): string {
+  if (seen.problem !== "") return `libvirt cannot be asked (${seen.problem})`;
+  if (!seen.present) return "not there";
+  return seen.stateReason === "" || seen.stateReason === "unknown" ? seen.state : `${seen.state} (${seen.stateReason})`;
+}
