@@ -114,7 +114,7 @@ function obstacles(
   if (out.length === 0 && arranger.reserved)
     out.push({
       rule: "spare-hosts",
-      phrase: "has room, but is kept free for the loss of another host",
+      phrase: "has room only as a reserve for the loss of another host",
       fix: "lower capacity.spareHosts in the pool file",
     });
   if (out.length === 0) out.push({ rule: "not-found", phrase: "is full in every arrangement that was tried", fix: "" });

@@ -72,7 +72,7 @@ function randomCase(seed: number, spareHosts: number): Question {
     if (h < sources) roles.set(name, { is: "source" });
     else roles.set(name, others[r.int(0, others.length - 1)]?.(name) ?? { is: "target" });
   }
-  const flying = r.one(25) ? [{ instance: guest(4), from: "hv1", to: `hv${hostCount}` }] : [];
+  const flying = r.one(25) ? [{ instance: { ...guest(4), state: "running" }, from: "hv1", to: `hv${hostCount}` }] : [];
   const movers = hosts
     .slice(0, sources)
     .flatMap((h) => h.inventory.instances.map((i) => ({ uuid: i.uuid, from: h.host, avoid: r.one(8) ? ["hv3"] : [] })));

@@ -173,7 +173,7 @@ export function shortages(
           kind,
           missing,
           rule: "cpu",
-          phrase: `has ${left} virtual processors left of ${amount} needed`,
+          phrase: `has ${left} vCPUs left of ${amount} needed`,
           fix: "raise capacity.cpuOvercommit in the pool file",
         });
         break;
