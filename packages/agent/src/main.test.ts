@@ -201,6 +201,21 @@ describe("slipway-agent run", () => {
     expect(told().at(-1)).toMatchObject({ cordonedBy: "r1", instances: [{ uuid: stays, state: "running" }] });
   });
 
+  it("says that libvirt cannot be read, and goes on with what needs none", async () => {
+    const uri = `qemu+unix:///system?socket=${join(dir, "no-such-socket")}`;
+    const file = properties({ "slipway.platform": "libvirt", "slipway.libvirt.uri": uri });
+    const agent = start("run", "--properties", file);
+    const told = await until(() =>
+      controller.requests.flatMap(({ message }) => (message.case === "inventory" ? [message.value] : [])).at(0),
+    );
+    expect(told).toMatchObject({ platform: "libvirt", instances: [] });
+    expect(told.problem).not.toBe("");
+    controller.startStep("noop");
+    expect(await until(() => controller.ended("noop"))).toMatchObject({ verdict: agentWire.Verdict.OK });
+    agent.process.kill("SIGTERM");
+    expect(await agent.exited).toBe(0);
+  });
+
   it("is alone on its state directory", async () => {
     run();
     await until(() => controller.sessions === 1);

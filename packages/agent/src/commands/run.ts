@@ -69,7 +69,7 @@ export async function runAgent(settings: Settings): Promise<void> {
       settings.platform === "simulated"
         ? new SimulatedMachine({ stateDir: settings.stateDir, cutPower, exit: (status) => process.exit(status) })
         : new RealMachine();
-    const instances = openPlatform(settings, machine);
+    const instances = openPlatform(settings, { machine, announce, log });
     const probes = createProbes({ host: settings.host, announce });
     const unfinished = finishInstall(settings.hooksDir);
     if (unfinished !== "") log("warn", `hooks: a push that was cut off cannot be ended (${unfinished})`);

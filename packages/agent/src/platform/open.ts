@@ -1,6 +1,6 @@
-import { SlipwayError } from "@slipway/shared";
 import type { Settings } from "../config/settings.ts";
-import type { Machine, Platform } from "../steps/ports.ts";
+import type { Log, Machine, Platform } from "../steps/ports.ts";
+import { createLibvirtPlatform } from "./libvirt/index.ts";
 import { FileWorld } from "./simulated/files.ts";
 import { SimulatedHypervisor } from "./simulated/hypervisor.ts";
 import { SimulatedPlatform } from "./simulated/platform.ts";
@@ -19,18 +19,41 @@ export interface OpenPlatform {
 
 const idle = { tick: () => {}, cutPower: () => {}, close: () => {} };
 
-export function openPlatform(settings: Settings, machine: Machine): OpenPlatform {
+export interface PlatformPorts {
+  readonly machine: Machine;
+  /** A job has ended; the core's `ended`. */
+  readonly announce: (id: string) => void;
+  readonly log: Log;
+}
+
+export function openPlatform(settings: Settings, ports: PlatformPorts): OpenPlatform {
   switch (settings.platform) {
     case "none":
       return idle;
     case "simulated":
-      return openSimulated(settings, machine);
+      return openSimulated(settings, ports);
     case "libvirt":
-      throw new SlipwayError("refused", "slipway.platform: libvirt is not in this agent yet", { fix: "write none" });
+      return openLibvirt(settings, ports);
   }
 }
 
-function openSimulated({ host, simulatedWorld }: Settings, machine: Machine): OpenPlatform {
+function openLibvirt(settings: Settings, { machine, announce, log }: PlatformPorts): OpenPlatform {
+  const platform = createLibvirtPlatform({
+    uri: settings.libvirtUri,
+    migrationUri: settings.migration.uri,
+    migrationAddress: settings.migration.address,
+    reserveMib: settings.reservedMemoryMib,
+    sharedPaths: settings.sharedPaths,
+    stateDir: settings.stateDir,
+    monotonicMs: () => machine.monotonicMs(),
+    announce,
+    log,
+  });
+  platform.open();
+  return { ...idle, platform, close: () => platform.close() };
+}
+
+function openSimulated({ host, simulatedWorld }: Settings, { machine }: PlatformPorts): OpenPlatform {
   const world = new FileWorld(simulatedWorld);
   world.join(host);
   // Hosts of one pool share one machine, so its monotonic clock is the world's.
