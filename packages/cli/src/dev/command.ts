@@ -14,7 +14,11 @@ interface DevFlags {
   labels?: string;
   platform?: "simulated" | "none";
   pool?: string;
+  instances?: string;
 }
+
+/** More on each host are a load test. */
+const MAX_INSTANCES = 100;
 
 export function registerDev(register: Register, program: Command): void {
   register(
@@ -30,7 +34,8 @@ export function registerDev(register: Register, program: Command): void {
           .choices(["simulated", "none"])
           .default("simulated"),
       )
-      .option("--pool <file>", "YAML instead of --hosts: hosts: [{name, labels: {...}, hooksDir}]"),
+      .option("--instances <n>", "simulated instances on each host at first (default 0)")
+      .option("--pool <file>", "YAML instead of --hosts: hosts: [{name, labels: {...}, hooksDir, instances, machine}]"),
     "Starts a controller and agents as processes of their own on free loopback ports and keeps them running until it is stopped\n(Ctrl-C, TERM or HUP). Needs no privileges. Prints a line starting with `ready` when all agents are connected.",
     ["slipway dev --dir /tmp/pool --hosts 3", "slipway --config /tmp/pool/cli.yaml host list"],
     async (context, _args, flags) => dev(context, flags as DevFlags),
@@ -50,7 +55,12 @@ async function dev(context: Context, flags: DevFlags): Promise<ExitStatus> {
 
 function hostsOf(flags: DevFlags, hooksDir: string | undefined): PoolHost[] {
   const labels = parseLabels(flags.labels);
-  if (flags.pool === undefined) return numberedHosts(flags.hosts, labels, hooksDir);
+  const instances = flags.instances ?? "0";
+  if (!/^\d{1,3}$/.test(instances) || Number(instances) > MAX_INSTANCES)
+    throw wrongUse(`--instances: "${instances}" is no number from 0 to ${MAX_INSTANCES}`, "write for example 2");
+  if (flags.pool === undefined) return numberedHosts(flags.hosts, labels, hooksDir, Number(instances));
+  if (flags.instances !== undefined)
+    throw wrongUse("dev: both --instances and --pool are given", "name the instances in the pool's file");
   if (flags.hosts !== undefined) throw wrongUse("dev: both --hosts and --pool are given", "keep one of them");
   return readPoolFile(flags.pool, labels, hooksDir);
 }

@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { UUID_PATTERN } from "@slipway/shared";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Child } from "./child.ts";
-import { parseLabels, parsePool } from "./pool.ts";
+import { numberedHosts, parseLabels, parsePool } from "./pool.ts";
 import { PoolDir } from "./pooldir.ts";
 import { commandOf, endLeftovers, readPid } from "./processes.ts";
 import { lastLine } from "./run.ts";
@@ -17,6 +18,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 describe("pool file", () => {
   const labels = parseLabels(undefined);
+  const empty = { instances: [], machine: {} };
   test("labels are laid over the defaults, hooksDir is relative to the file", () => {
     const pool = parsePool(
       "/p/pool.yaml",
@@ -24,8 +26,19 @@ describe("pool file", () => {
       labels,
     );
     expect(pool).toEqual([
-      { name: "a", labels: { cluster: "c2", pod: "p1", zone: "z1", rack: "7" }, hooksDir: "/p/h" },
-      { name: "b", labels, hooksDir: undefined },
+      { name: "a", labels: { cluster: "c2", pod: "p1", zone: "z1", rack: "7" }, hooksDir: "/p/h", ...empty },
+      { name: "b", labels, hooksDir: undefined, ...empty },
+    ]);
+  });
+  test("hosts may have instances and a machine of their own", () => {
+    const text =
+      "hosts:\n  - name: a\n    machine: { memoryMib: 4096 }\n    instances: [vm1, { name: vm2, memoryMib: 2048 }]\n";
+    expect(parsePool("pool.yaml", text, labels)).toMatchObject([
+      { machine: { memoryMib: 4096 }, instances: [{ name: "vm1" }, { name: "vm2", memoryMib: 2048 }] },
+    ]);
+    expect(numberedHosts("2", labels, undefined, 2).map((h) => h.instances.map((i) => i.name))).toEqual([
+      ["vm1", "vm2"],
+      ["vm3", "vm4"],
     ]);
   });
   test.each([
@@ -37,6 +50,8 @@ describe("pool file", () => {
     ["hosts:\n  - name: a\n    lables: {}\n", /:3: key "lables" is unknown; did you mean "labels"\?/],
     ["hosts:\n  - name: a\n    labels: {x: 'a,b'}\n", /:3: label "x: a,b" cannot be used/],
     ["hosts: [\n", /not valid YAML/],
+    ["hosts:\n  - name: a\n    instances:\n      - memoryMib: 1\n", /:4: an instance has no name/],
+    ["hosts:\n  - name: a\n    instances: [x]\n  - name: b\n    instances: [x]\n", /:5: instance x is there twice/],
   ])("%j is refused with its line", (text, expected) => {
     expect(() => parsePool("pool.yaml", text, labels)).toThrow(expected);
   });
@@ -132,7 +147,7 @@ test("ports are kept from one life to the next", async () => {
 test("agent.properties names everything the agent needs", () => {
   const pool = new PoolDir(dir);
   const file = pool.prepareHost(
-    { name: "hv1", labels: { cluster: "c1", zone: "z1" }, hooksDir: undefined },
+    { name: "hv1", labels: { cluster: "c1", zone: "z1" }, hooksDir: undefined, instances: [], machine: {} },
     { operator: 1, enrol: 2 },
     "simulated",
   );
@@ -148,4 +163,23 @@ test("the last line of a log is found in a large file", () => {
   writeFileSync(file, `${"x\n".repeat(10_000)}the end\x1b\n`);
   expect(lastLine(file)).toBe("the end");
   expect(lastLine(join(dir, "none"))).toBe("");
+});
+
+test("the world of the simulated platform is seeded once, and then left to its hosts", () => {
+  const pool = new PoolDir(dir);
+  const host = {
+    name: "hv1",
+    labels: {},
+    hooksDir: undefined,
+    machine: { cpus: 2 },
+    instances: [{ name: "vm1", vcpus: 2 }],
+  };
+  pool.seedWorld([host]);
+  expect(JSON.parse(readFileSync(join(pool.world, "hv1", "host.json"), "utf8"))).toEqual({ cpus: 2 });
+  const [file = ""] = readdirSync(join(pool.world, "hv1")).filter((f) => f !== "host.json");
+  expect(file).toMatch(new RegExp(`${UUID_PATTERN.source.slice(0, -1)}\\.json$`));
+  expect(JSON.parse(readFileSync(join(pool.world, "hv1", file), "utf8"))).toEqual({ name: "vm1", vcpus: 2 });
+  rmSync(join(pool.world, "hv1", file));
+  pool.seedWorld([host]);
+  expect(existsSync(join(pool.world, "hv1", file))).toBe(false);
 });

@@ -11,6 +11,15 @@ export interface PoolHost {
   readonly labels: Readonly<Record<string, string>>;
   /** Absolute directory of its hooks; undefined: its own, in the pool's directory. */
   readonly hooksDir: string | undefined;
+  /** Instances that are on it when the pool is made, in the words of the simulated platform's files; each has a name. */
+  readonly instances: readonly SeedInstance[];
+  /** What it offers, likewise; what is left out has a default. */
+  readonly machine: Readonly<Record<string, unknown>>;
+}
+
+export interface SeedInstance {
+  readonly name: string;
+  readonly [word: string]: unknown;
 }
 
 /** Far more agents than this are no embedded pool any more, but a load test. */
@@ -42,17 +51,21 @@ export function numberedHosts(
   count: string | undefined,
   labels: Record<string, string>,
   hooksDir?: string,
+  instances = 0,
 ): PoolHost[] {
   const n = Number(count);
   if (count === undefined)
     throw wrongUse("--hosts: is missing", "say how many hosts the pool has, or give --pool FILE");
   if (!/^\d+$/.test(count) || n < 1 || n > MAX_HOSTS)
     throw wrongUse(`--hosts: "${count}" is no number from 1 to ${MAX_HOSTS}`, "write for example --hosts 6");
-  return Array.from({ length: n }, (_, i) => ({ name: `hv${i + 1}`, labels, hooksDir }));
+  return Array.from({ length: n }, (_, i) => ({
+    ...{ name: `hv${i + 1}`, labels, hooksDir, machine: {} },
+    instances: Array.from({ length: instances }, (_, k) => ({ name: `vm${i * instances + k + 1}` })),
+  }));
 }
 
 /**
- * Reads a pool file: `hosts:` is a list of `{name, labels, hooksDir}`. Labels are laid over `labels`, `hooksDir` is
+ * Reads a pool file: `hosts:` is a list of `{name, labels, hooksDir, instances, machine}`. Labels are laid over `labels`, `hooksDir` is
  * relative to the file.
  */
 export function readPoolFile(file: string, labels: Record<string, string>, hooksDir?: string): PoolHost[] {
@@ -86,9 +99,10 @@ export function parsePool(file: string, text: string, labels: Record<string, str
   if (list.items.length > MAX_HOSTS) throw fail(list, `${list.items.length} hosts`, `at most ${MAX_HOSTS} are taken`);
 
   const names = new Set<string>();
+  const instanceNames = new Set<string>();
   return list.items.map((item): PoolHost => {
     if (!isMap(item)) throw fail(item, "a host is no map", shape);
-    const host = { name: "", labels: { ...labels }, hooksDir };
+    const host = { name: "", labels: { ...labels }, hooksDir, instances: [] as SeedInstance[], machine: {} };
     for (const { key, value } of item.items) {
       const word = isScalar(key) ? String(key.value) : "";
       const textual =
@@ -103,8 +117,19 @@ export function parsePool(file: string, text: string, labels: Record<string, str
             throw fail(pair.key, `label "${label}: ${content}" cannot be used`, "write words without commas or blanks");
           host.labels[label] = content;
         }
+      } else if (word === "machine" && isMap(value)) host.machine = value.toJSON() as Record<string, unknown>;
+      else if (word === "instances" && isSeq(value)) {
+        for (const one of value.items) {
+          const named = (isMap(one) ? one.toJSON() : { name: (one as { value?: unknown }).value }) as SeedInstance;
+          if (typeof named.name !== "string" || named.name === "")
+            throw fail(one, "an instance has no name", "write instances: [vm1, { name: vm2, memoryMib: 2048 }]");
+          if (instanceNames.has(named.name))
+            throw fail(one, `instance ${named.name} is there twice`, "give every instance its own name");
+          instanceNames.add(named.name);
+          host.instances.push(named);
+        }
       } else {
-        const keys = ["name", "labels", "hooksDir"];
+        const keys = ["name", "labels", "hooksDir", "instances", "machine"];
         const meant = nearest(word, keys);
         if (keys.includes(word)) throw fail(key, `${word} has the wrong form`, shape);
         throw fail(

@@ -1,4 +1,15 @@
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { SlipwayError } from "@slipway/shared";
@@ -23,6 +34,10 @@ export class PoolDir {
   }
   get ports(): string {
     return join(this.root, "ports.json");
+  }
+  /** What the simulated platforms of all hosts share. */
+  get world(): string {
+    return join(this.root, "world");
   }
   host(name: string): string {
     return join(this.root, "hosts", name);
@@ -106,6 +121,7 @@ export class PoolDir {
         .join(","),
       "slipway.state.dir": join(dir, "state"),
       "slipway.platform": platform,
+      ...(platform === "simulated" ? { "slipway.simulated.world": this.world } : {}),
       // A directory that was named on the command line, perhaps one for all hosts, is the operator's own.
       "slipway.hooks.push": String(host.hooksDir === undefined),
     };
@@ -115,11 +131,36 @@ export class PoolDir {
     return file;
   }
 
+  /**
+   * Puts the first instances into the world of the simulated platform: one file for each, in its own words. A world that is
+   * there stays as it is: its instances may be anywhere by now.
+   */
+  seedWorld(hosts: readonly PoolHost[]): void {
+    if (existsSync(this.world)) return;
+    const making = `${this.world}.making`;
+    rmSync(making, { recursive: true, force: true });
+    for (const { name, instances, machine } of hosts) {
+      const dir = join(making, name);
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      if (Object.keys(machine).length > 0)
+        writeFileDurably(join(dir, "host.json"), `${JSON.stringify(machine)}\n`, 0o644);
+      for (const instance of instances)
+        writeFileDurably(join(dir, `${uuidOf(instance.name)}.json`), `${JSON.stringify(instance)}\n`, 0o644);
+    }
+    renameSync(making, this.world);
+  }
+
   /** Whether the host got its certificate in an earlier life of the pool. */
   isEnrolled(host: string): boolean {
     // The agent writes it last, after its key.
     return existsSync(join(this.host(host), "state", "tls", "agent.pem"));
   }
+}
+
+/** The same for the same name, so that a pool is the same each time it is made. */
+function uuidOf(name: string): string {
+  const hex = createHash("sha256").update(name).digest("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 function isPort(value: unknown): value is number {

@@ -130,6 +130,7 @@ async function startAgents(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  if (options.platform === "simulated") dir.seedWorld(options.hosts);
   for (const host of options.hosts) {
     if (signal.aborted) return;
     const properties = dir.prepareHost(host, ports, options.platform);
