@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Instance, type Inventory, SlipwayError } from "@slipway/shared";
@@ -10,6 +9,7 @@ import { admissionProblems, cpuProblem, pagesOf, pathsOf } from "./admission.ts"
 import { realLocal } from "./local.ts";
 import { lookAt, toLook } from "./look.ts";
 import { type MoveNote, type MoveOptionsOfHost, move, resumedMove } from "./move.ts";
+import { pathExists } from "./paths.ts";
 import { discard, resume, resumed, save, start, stop } from "./power.ts";
 import { Reader } from "./reader.ts";
 import type { SharedPath } from "./storage.ts";
@@ -51,7 +51,6 @@ export interface LibvirtPlatform extends Platform {
 const PROMISE_MS = 600_000;
 /** A reading this young is the host as it is: events come sooner. */
 const RECENT_MS = 3_000;
-const STORAGE_DEADLINE_MS = 10_000;
 
 interface Promised {
   readonly mib: number;
@@ -63,7 +62,8 @@ interface Promised {
 export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform {
   const virsh = new RealVirsh(options.uri ?? "qemu:///system");
   const others = new Map<string, RealVirsh>();
-  const reader = new Reader({ ...options, virsh, local: realLocal });
+  const sharedPaths = options.sharedPaths.map(({ name, path }) => ({ name, path: path.replace(/(?<=.)\/+$/, "") }));
+  const reader = new Reader({ ...options, sharedPaths, virsh, local: realLocal });
   const watch = new Watch({
     read: () => reader.read(),
     events: () => virsh.spawn(["-q", "event", "--all", "--loop"]),
@@ -201,22 +201,4 @@ function moveNotes(dir: string): MoveOptionsOfHost["notes"] {
     },
     remove: (uuid) => rmSync(file(uuid), { force: true }),
   };
-}
-
-/** In a process of its own: a path on a dead file server never answers, and would take a thread of this one with it. */
-function pathExists(path: string): Promise<boolean | undefined> {
-  return new Promise((resolve) => {
-    const child = spawn("/usr/bin/test", ["-e", path], { stdio: "ignore" });
-    const timer = setTimeout(() => {
-      child.kill("SIGKILL");
-      child.unref();
-      resolve(undefined);
-    }, STORAGE_DEADLINE_MS);
-    const end = (found: boolean | undefined) => {
-      clearTimeout(timer);
-      resolve(found);
-    };
-    child.once("error", () => end(undefined));
-    child.once("exit", (code) => end(code === 0 ? true : code === 1 ? false : undefined));
-  });
 }

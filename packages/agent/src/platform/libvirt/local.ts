@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { HostCapacity } from "@slipway/shared";
 import { type Identities, type Mount, parseMounts } from "./mounts.ts";
+import { deviceUuid } from "./paths.ts";
 import { parseNames } from "./words.ts";
 
 const OVS_DEADLINE_MS = 5_000;
@@ -80,20 +81,8 @@ const realIdentities: Identities = {
     if (!/^[A-Za-z0-9_-]+$/.test(volume)) return "";
     return /^volume-id=([0-9a-f-]{36})$/m.exec(readText(`/var/lib/glusterd/vols/${volume}/info`))?.[1] ?? "";
   },
-  deviceUuid(device) {
-    const dir = "/dev/disk/by-uuid";
-    const number = deviceNumber(device);
-    return number === undefined ? "" : (list(dir).find((uuid) => deviceNumber(join(dir, uuid)) === number) ?? "");
-  },
+  deviceUuid,
 };
-
-function deviceNumber(path: string): number | undefined {
-  try {
-    return statSync(path).rdev;
-  } catch {
-    return undefined;
-  }
-}
 
 function list(dir: string): string[] {
   try {
