@@ -8,6 +8,7 @@ const follows: Record<StepName, readonly StepName[]> = {
   gate: ["cordon", "gate"],
   cordon: ["drain", "restore"],
   drain: ["Maintenance", "reboot", "restore"],
+  move: [],
   Maintenance: ["reboot", "restore"],
   reboot: ["Maintenance", "restore"],
   restore: ["uncordon"],

@@ -12,11 +12,10 @@ import { operatorService } from "./api/service.ts";
 import { Watchers } from "./api/watch.ts";
 import { checkAddress, filesOf, readConfig } from "./config.ts";
 import { Coordinator } from "./coordinator/coordinator.ts";
-import type { Gate, Platform } from "./coordinator/ports.ts";
+import type { Gate } from "./coordinator/ports.ts";
 import { actionName } from "./domain/action.ts";
 import { EngineClock } from "./effects/clock.ts";
 import { openGate } from "./effects/gate.ts";
-import { noPlatform } from "./effects/platform.ts";
 import { CordonMarks } from "./fleet/cordons.ts";
 import { InventoryBook } from "./fleet/inventories.ts";
 import { WorkLoop } from "./fleet/loop.ts";
@@ -47,7 +46,6 @@ export interface ControllerOptions {
   readonly listen?: string;
   readonly enrolListen?: string;
   readonly gate?: Gate;
-  readonly platform?: Platform;
   /** Called after each round of the regular work. */
   readonly ticked?: () => void;
 }
@@ -94,7 +92,6 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const clock = new EngineClock(Math.max(store.runs.engineClock(), store.runs.lastEventT()));
   const registry = new Registry(store.hosts, clock);
   const book = new InventoryBook(store.hosts, clock, () => coordinator.worldChanged());
-  const platform = options.platform ?? noPlatform;
   const roster = new FleetRoster(registry, book, () => keeper.pool);
   const progress = new ProgressBoard();
   const auditor = new Auditor((record) => store.audit.append(record), log);
@@ -105,7 +102,6 @@ export async function startController(options: ControllerOptions): Promise<Runni
     store: store.runs,
     agents: { send: (host, command) => sessions.send(host, command) },
     gate: options.gate ?? openGate,
-    platform,
     clock,
     roster,
     trouble,

@@ -8,12 +8,10 @@ export type {
   AgentCommand,
   AgentLink,
   Clock,
-  EffectResult,
   Gate,
   GateAnswer,
   LogEntry,
   OpenEntry,
-  Platform,
   Roster,
   Store,
 } from "./coordinator/ports.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { StepResult } from "../domain/events.ts";
 import type { EffectRef } from "../domain/fleet.ts";
+import type { HostInventory } from "../domain/inventory.ts";
 import { defaultPool } from "../domain/pool.ts";
 import type { RunOptions } from "../domain/words.ts";
 import { reportOf } from "../engine/report.ts";
@@ -26,6 +27,12 @@ function result(over: Partial<StepResult> = {}): StepResult {
   };
 }
 
+/** What a host without instances tells. */
+function withoutPlatform(host: string, readT: number): HostInventory {
+  const inventory = { seq: 1, platform: "none", problem: "", instances: [], cordonedBy: "" };
+  return { host, labels: {}, connected: true, readT, inventory };
+}
+
 /** A fleet whose agents answer at once, as told. */
 function world(hosts: string[], answer: (ref: EffectRef) => StepResult | undefined, store = new MemoryStore()) {
   const lines: string[] = [];
@@ -43,12 +50,6 @@ function world(hosts: string[], answer: (ref: EffectRef) => StepResult | undefin
       },
     },
     gate: { ask: (_q, done) => queue.push(() => done({ verdict: "ok", reasons: [] })) },
-    platform: {
-      cordon: (_h, done) => queue.push(() => done({ ok: true, reason: "" })),
-      uncordon: (_h, done) => queue.push(() => done({ ok: true, reason: "" })),
-      drain: (_h, done) => queue.push(() => done({ ok: true, reason: "" })),
-      restore: (_h, done) => queue.push(() => done({ ok: true, reason: "" })),
-    },
     clock: { engineMs: () => t, wallMs: () => 1_000_000 + t },
     roster: {
       host: (name) =>
@@ -57,7 +58,7 @@ function world(hosts: string[], answer: (ref: EffectRef) => StepResult | undefin
           : undefined,
       cluster: () => "c1",
       members: () => hosts,
-      inventories: () => [],
+      inventories: () => hosts.map((host) => withoutPlatform(host, t)),
       pool: () => defaultPool,
     },
     trouble: (text) => lines.push(text),

@@ -2,21 +2,21 @@ import { SlipwayError } from "@slipway/shared";
 import type { ActionRecord, ActionRef, ActionResult } from "../domain/action.ts";
 import type { Recorded, RunEvent, RunSpec, StepRef, StepResult } from "../domain/events.ts";
 import type { Effect, EffectRef, FleetView, Wait } from "../domain/fleet.ts";
-import { hostOf, type Run, recordOf, type StepRecord } from "../domain/run.ts";
+import { hostOf, type LedgerRecord, type Run, recordOf, type StepRecord } from "../domain/run.ts";
 import { type Command, commandEvents, refuseOverlap } from "../engine/commands.ts";
 import { decide } from "../engine/decide.ts";
 import { describe, type Line } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
+import { controllerResult } from "../engine/result.ts";
 import { EffectDesk } from "./effects.ts";
 import { fleetView } from "./fleet-view.ts";
 import { OpenLedger } from "./open-ledger.ts";
-import type { AgentLink, Clock, Gate, LogEntry, Platform, Roster, Store } from "./ports.ts";
+import type { AgentLink, Clock, Gate, LogEntry, Roster, Store } from "./ports.ts";
 
 export interface CoordinatorPorts {
   readonly store: Store;
   readonly agents: AgentLink;
   readonly gate: Gate;
-  readonly platform: Platform;
   readonly clock: Clock;
   readonly roster: Roster;
   /** Trouble that no run can be told of, such as a full disk; called once per spell. */
@@ -63,10 +63,6 @@ export class Coordinator {
     this.#decide = decideNext;
     this.#desk = new EffectDesk(ports, {
       gateAnswered: (ref, answer) => this.#gateAnswered(ref, answer),
-      effectEnded: (ref, result, startedAtMs) => {
-        const endedAtMs = ports.clock.wallMs();
-        this.#stepEnded(ref, controllerResult(result.ok, result.reason, startedAtMs, endedAtMs));
-      },
     });
   }
 
@@ -191,15 +187,8 @@ export class Coordinator {
   stepNotKnown(ref: EffectRef): void {
     if (this.#recordOf(ref)?.acceptedT === undefined) return;
     const now = this.#ports.clock.wallMs();
-    this.#stepEnded(ref, {
-      ...controllerResult(
-        false,
-        "the agent does not know this step any more; was its state directory replaced?",
-        now,
-        now,
-      ),
-      verdict: "interrupted",
-    });
+    const reason = "the agent does not know this step any more; was its state directory replaced?";
+    this.#stepEnded(ref, controllerResult("interrupted", reason, now, 0));
   }
 
   /** Time has passed. */
@@ -249,6 +238,7 @@ export class Coordinator {
         const decision = this.#decide(run, fleet, now);
         if (decision.records.length > 0) {
           this.#append(id, decision.records);
+          for (const { run: other, entry } of decision.takeovers) this.#close(other, entry, `taken over by run ${id}`);
           continue;
         }
         this.#waits.set(id, decision.waits);
@@ -293,6 +283,8 @@ export class Coordinator {
     } of updates)
       if (event.type === "ledger-opened" || event.type === "ledger-closed")
         this.#ledger.follow(run, new Set([event.id]));
+      // What it leaves behind is described as it is then.
+      else if (event.type === "run-ended") this.#ledger.follow(run);
     // A host that came back may be what another one waited for.
     if (updates.some((u) => u.recorded.event.type === "ledger-closed")) this.worldChanged();
     for (const [id, run] of this.#runs) {
@@ -355,15 +347,17 @@ export class Coordinator {
 
   /** A host that has been through a whole maintenance is in service again, whatever an earlier run had left behind. */
   #settleEarlier(host: string, id: string): void {
-    for (const { run: other, entry } of this.#ledger.of(host)) {
-      if (other === id || entry.kind !== "cordon") continue;
-      const run = this.run(other);
-      if (run?.state !== "ended") continue;
-      this.#runs.set(other, run);
-      this.#append(other, [
-        { type: "ledger-closed", id: entry.id, host, note: `settled by run ${id}, which updated the host` },
-      ]);
-    }
+    for (const { run: other, entry } of this.#ledger.of(host))
+      if (other !== id && entry.kind === "cordon")
+        this.#close(other, entry, `settled by run ${id}, which updated the host`);
+  }
+
+  /** Closes an entry that a run which is over has left open. */
+  #close(id: string, { id: entry, host }: LedgerRecord, note: string): void {
+    const run = this.run(id);
+    if (run?.state !== "ended") return;
+    this.#runs.set(id, run);
+    this.#append(id, [{ type: "ledger-closed", id: entry, host, note }]);
   }
 
   #stepEnded(ref: EffectRef, result: StepResult): void {
@@ -386,7 +380,7 @@ export class Coordinator {
         { type: "gate-answered", ...bareStep(step), verdict: answer.verdict, reasons: answer.reasons },
       ]);
     const now = this.#ports.clock.wallMs();
-    if (ok) this.#stepEnded(ref, controllerResult(true, "", now, now));
+    if (ok) this.#stepEnded(ref, controllerResult("ok", "", now, 0));
     else this.#touch(ref.run);
   }
 
@@ -426,19 +420,4 @@ function bareAction({ host, on, verb, subject, attempt }: ActionRef): ActionRef 
 function actionResult(r: StepResult): ActionResult {
   const { verdict, reason, startedAtMs, endedAtMs, durationMs, output, instance } = r;
   return { verdict, reason, startedAtMs, endedAtMs, durationMs, output, ...(instance ? { instance } : {}) };
-}
-
-function controllerResult(ok: boolean, reason: string, startedAtMs: number, endedAtMs: number): StepResult {
-  return {
-    verdict: ok ? "ok" : "failed",
-    signal: "",
-    reason,
-    startedAtMs,
-    endedAtMs,
-    durationMs: Math.max(0, endedAtMs - startedAtMs),
-    output: "",
-    requests: { rebootRequired: false, rerunAfterReboot: false, skip: "", message: "" },
-    bootIdBefore: "",
-    bootIdAfter: "",
-  };
 }

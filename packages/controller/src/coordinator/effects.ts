@@ -1,12 +1,11 @@
 import type { Effect, EffectRef } from "../domain/fleet.ts";
-import type { AgentLink, Clock, EffectResult, Gate, GateAnswer, Platform } from "./ports.ts";
+import type { AgentLink, Clock, Gate, GateAnswer } from "./ports.ts";
 
 /** Base of the pace at which unanswered requests are repeated, in milliseconds. */
 const REPEAT_MS = 2_000;
 
 interface Outcomes {
   gateAnswered(ref: EffectRef, answer: GateAnswer): void;
-  effectEnded(ref: EffectRef, result: EffectResult, startedAtMs: number): void;
 }
 
 /**
@@ -14,12 +13,12 @@ interface Outcomes {
  * not made twice, and that one which has gone unanswered is made again.
  */
 export class EffectDesk {
-  readonly #ports: { agents: AgentLink; gate: Gate; platform: Platform; clock: Clock };
+  readonly #ports: { agents: AgentLink; gate: Gate; clock: Clock };
   readonly #outcomes: Outcomes;
   /** Effect -> engine time before which it is not repeated; Infinity while it is under way. */
   readonly #notBefore = new Map<string, { host: string; at: number }>();
 
-  constructor(ports: { agents: AgentLink; gate: Gate; platform: Platform; clock: Clock }, outcomes: Outcomes) {
+  constructor(ports: { agents: AgentLink; gate: Gate; clock: Clock }, outcomes: Outcomes) {
     this.#ports = ports;
     this.#outcomes = outcomes;
   }
@@ -69,18 +68,6 @@ export class EffectDesk {
           this.#outcomes.gateAnswered(ref, answer);
         });
         return;
-      case "cordon":
-      case "drain":
-      case "restore":
-      case "uncordon": {
-        this.#notBefore.set(key, { host: ref.host, at: Number.POSITIVE_INFINITY });
-        const startedAtMs = this.#ports.clock.wallMs();
-        this.#ports.platform[effect.do](ref.host, (result) => {
-          this.#notBefore.delete(key);
-          this.#outcomes.effectEnded(ref, result, startedAtMs);
-        });
-        return;
-      }
     }
   }
 

@@ -1,12 +1,12 @@
 import type { StandingEntry } from "../domain/fleet.ts";
-import type { LedgerRecord, Run } from "../domain/run.ts";
+import { hostOf, type LedgerRecord, type Run } from "../domain/run.ts";
 
 /**
  * Which ledger entries stand, over all runs. A host is cordoned by a run exactly while an entry of that kind of the run's is
  * open for it.
  */
 export class OpenLedger {
-  readonly #byHost = new Map<string, Map<string, { readonly run: string; readonly entry: LedgerRecord }>>();
+  readonly #byHost = new Map<string, Map<string, Omit<StandingEntry, "runEnded">>>();
   readonly #isOver: (run: string) => boolean;
 
   constructor(isOver: (run: string) => boolean) {
@@ -19,7 +19,7 @@ export class OpenLedger {
       if (ids && !ids.has(entry.id)) continue;
       const entries = this.#byHost.get(entry.host) ?? new Map();
       this.#byHost.set(entry.host, entries);
-      if (entry.closedAt === undefined) entries.set(entry.id, { run: run.spec.run, entry });
+      if (entry.closedAt === undefined) entries.set(entry.id, { run: run.spec.run, entry, away: awayOf(run, entry) });
       else entries.delete(entry.id);
     }
   }
@@ -33,4 +33,11 @@ export class OpenLedger {
     const cordons = [...(this.#byHost.get(host)?.values() ?? [])].filter((e) => e.entry.kind === "cordon");
     return [...new Set(cordons.map((e) => e.run))];
   }
+}
+
+function awayOf(run: Run, { host, kind, away = [] }: LedgerRecord): readonly string[] {
+  if (kind !== "cordon") return [];
+  const settled = hostOf(run, host)?.settled ?? [];
+  const moved = settled.filter((s) => s.purpose === "drain" && s.outcome === "moved" && s.from === host);
+  return [...new Set([...away, ...moved.map((s) => s.uuid)])];
 }

@@ -58,20 +58,6 @@ export interface Gate {
   ): void;
 }
 
-/** What became of an effect on the platform. `reason` is empty when it is done. */
-export interface EffectResult {
-  readonly ok: boolean;
-  readonly reason: string;
-}
-
-/** Where instances live. Every call may be repeated after a crash, so each must be idempotent. */
-export interface Platform {
-  cordon(host: string, done: (r: EffectResult) => void): void;
-  uncordon(host: string, done: (r: EffectResult) => void): void;
-  drain(host: string, done: (r: EffectResult) => void): void;
-  restore(host: string, done: (r: EffectResult) => void): void;
-}
-
 export interface Clock {
   /** Milliseconds since some start, never going back, not counting the time in which no controller ran. */
   engineMs(): number;
@@ -86,8 +72,8 @@ export interface Roster {
   /** Names of all hosts that carry this cluster. */
   members(cluster: string): readonly string[];
   /**
-   * What is on the hosts that carry this cluster, as their agents told last; hosts that never told are missing. The same object
-   * for as long as nothing about it has changed but `readT`.
+   * What is on the hosts that carry this cluster, as their agents told last; hosts that never told are missing. `connected` only
+   * once it was told in the present session of the agent. `inventory` is the same object for as long as it says the same.
    */
   inventories(cluster: string): readonly HostInventory[];
   /** The pool file as it stands. */

@@ -54,6 +54,8 @@ export interface InstanceAction {
   readonly to?: string;
   /** Of admit: what it needs. */
   readonly instance?: InstanceNeeds;
+  /** Of admit: disks, by their names in the guest, that the migration is to copy along. */
+  readonly copies?: readonly string[];
   /** Of move. */
   readonly move?: MoveOptions;
   /** Of stop and save: who allows it. */
@@ -121,6 +123,13 @@ export interface Settlement {
   readonly reason: string;
   /** Of the migration, the stop or the start, as its agent measured it; 0 when not known. */
   readonly durationMs: number;
+}
+
+/** An instance that a drain found, and what it means to do with it. */
+export interface Evacuee {
+  readonly uuid: string;
+  readonly name: string;
+  readonly how: "move" | "stop" | "save" | "stay";
 }
 
 /** Step name of an action. */

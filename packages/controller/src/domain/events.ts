@@ -1,5 +1,5 @@
 import type { Verdict } from "@slipway/shared";
-import type { ActionRef, ActionResult, ActionSpec, Look, Settlement } from "./action.ts";
+import type { ActionRef, ActionResult, ActionSpec, Evacuee, Look, Settlement } from "./action.ts";
 import type { GateVerdict, Outcome, Reason, RunOptions, RunOutcome, RunState, Scope, StepName } from "./words.ts";
 
 /** A host of a run, in the order in which its turn comes. Waves are numbered from 1 across all clusters. */
@@ -86,6 +86,8 @@ export type RunEvent =
       /** Of an instance: its uuid and name. */
       readonly subject?: string;
       readonly name?: string;
+      /** Of a cordon that is taken over from an earlier run: instances (uuid) that the other one had moved away. */
+      readonly away?: readonly string[];
     }
   | { readonly type: "ledger-closed"; readonly id: string; readonly host: string; readonly note: string }
   | ({ readonly type: "action-started"; readonly spec: ActionSpec } & ActionRef)
@@ -95,6 +97,8 @@ export type RunEvent =
   | ({ readonly type: "action-abandoned"; readonly code: string; readonly reason: string } & ActionRef)
   /** What was wanted with an instance is over, one way or the other: it is known where it is and that it runs there or not. */
   | ({ readonly type: "instance-settled" } & Settlement)
+  /** What a drain found on its host and means to do with each; told once, at its beginning, where there is anything. */
+  | { readonly type: "evacuation-planned"; readonly host: string; readonly instances: readonly Evacuee[] }
   /** Worth telling, and no failure: an instance that could not return, one that shut itself down. */
   | { readonly type: "host-noted"; readonly host: string; readonly note: Reason }
   | { readonly type: "host-checked"; readonly host: string }

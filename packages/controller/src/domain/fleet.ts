@@ -36,6 +36,8 @@ export interface StandingEntry {
   readonly run: string;
   readonly runEnded: boolean;
   readonly entry: LedgerRecord;
+  /** Of a cordon: instances (uuid) that its run has moved away from the host. */
+  readonly away: readonly string[];
 }
 
 /** What an agent is asked to do; the controller's half of the wire's StartStep. */
@@ -74,8 +76,7 @@ export type Effect =
       readonly cluster: string;
       readonly out: readonly string[];
       readonly everyMs: number;
-    }
-  | { readonly do: "cordon" | "drain" | "restore" | "uncordon"; readonly ref: EffectRef };
+    };
 
 /** Which step of which run: the key by which agents know it. `host` is the host whose agent does it. */
 export interface EffectRef {

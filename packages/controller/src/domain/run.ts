@@ -1,4 +1,4 @@
-import { type ActionRecord, actionName, type Settlement } from "./action.ts";
+import { type ActionRecord, actionName, type Evacuee, type Settlement } from "./action.ts";
 import type { LedgerKind, RunSpec, StepRef, StepResult } from "./events.ts";
 import type { EffectRef } from "./fleet.ts";
 import type { Outcome, Reason, RunOutcome, RunState, StepName } from "./words.ts";
@@ -45,6 +45,8 @@ export interface HostRun {
   readonly actions: readonly ActionRecord[];
   /** What became of instances in its turn, in order. */
   readonly settled: readonly (Settlement & { readonly at: number; readonly t: number })[];
+  /** What its last drain found; empty before. */
+  readonly evacuees: readonly Evacuee[];
   /** Worth telling, and no failure. */
   readonly notes: readonly Reason[];
 }
@@ -79,6 +81,7 @@ export interface LedgerRecord {
   /** Of an instance: its uuid and name; else empty. */
   readonly subject: string;
   readonly name: string;
+  readonly away?: readonly string[];
 }
 
 /** The step that a host has in hand: started, neither ended nor given up. */

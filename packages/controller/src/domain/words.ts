@@ -84,6 +84,7 @@ export const steps = {
   PreMaintenance: { by: "agent", state: "pre-maintenance", meaning: "the PreMaintenance hook runs, still in service" },
   gate: { by: "controller", state: "gate", meaning: "may this host go out now?" },
   cordon: { by: "controller", state: "cordoning", meaning: "new instances are refused from here on" },
+  move: { by: "controller", state: "moving", meaning: "instances move as an operator asked, one by one" },
   drain: { by: "controller", state: "draining", meaning: "instances and services move away" },
   Maintenance: { by: "agent", state: "maintenance", meaning: "the Maintenance hook runs, out of service" },
   reboot: { by: "agent", state: "rebooting", meaning: "the host reboots and proves it by its boot id" },

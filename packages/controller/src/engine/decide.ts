@@ -1,10 +1,16 @@
-import { durationText } from "@slipway/shared";
-import type { RunEvent, StepRef } from "../domain/events.ts";
-import type { AgentTask, Effect, EffectRef, FleetView, Wait } from "../domain/fleet.ts";
+import type { RunEvent } from "../domain/events.ts";
+import type { Effect, FleetView, StandingEntry, Wait } from "../domain/fleet.ts";
 import { type HostRun, type Run, type StepRecord, stepInHand } from "../domain/run.ts";
-import { isStage, type Reason, type RunOutcome, type StepName, steps } from "../domain/words.ts";
+import type { Reason, RunOutcome, StepName } from "../domain/words.ts";
 import { budgetDenial, outTogether } from "./budget.ts";
-import { nextOf, WITHDRAWN } from "./turn.ts";
+import type { Desk } from "./desk.ts";
+import { drain } from "./evacuate/drain.ts";
+import { stillFull } from "./evacuate/empty.ts";
+import { relocate } from "./evacuate/relocate.ts";
+import { restore } from "./evacuate/restore.ts";
+import { controllerResult, endOf, pausedReason } from "./result.ts";
+import { nextOf } from "./turn.ts";
+import { watchAgent, watchGate } from "./watch.ts";
 
 export interface Decision {
   /** To be appended to the log, in order; then decide again, until there is none. */
@@ -13,12 +19,11 @@ export interface Decision {
   readonly effects: readonly Effect[];
   /** Why hosts do not move on. */
   readonly waits: readonly Wait[];
+  /** Entries of runs that are over which this one takes over: to be closed together with the records. */
+  readonly takeovers: readonly StandingEntry[];
   /** Engine time of the next deadline. */
   readonly wakeAt?: number;
 }
-
-/** A host that is not connected when its first check is due is waited for at most this long: nothing has been changed yet. */
-export const PREFLIGHT_CONNECT_MS = 10_000;
 
 /** How long an answer of the gate may be acted on. */
 export const GATE_FRESH_MS = 30_000;
@@ -28,7 +33,7 @@ export const GATE_FRESH_MS = 30_000;
  * A step is first recorded as started, then (the record being durable) asked for, until its end is in the log.
  */
 export function decide(run: Run, fleet: FleetView, now: number): Decision {
-  if (run.state === "ended") return { records: [], effects: [], waits: [] };
+  if (run.state === "ended") return { records: [], effects: [], waits: [], takeovers: [] };
   const d = new Draft(run, fleet, now);
   // A run that has to stop does so before any further host begins.
   d.course();
@@ -42,6 +47,7 @@ export function decide(run: Run, fleet: FleetView, now: number): Decision {
     records: d.records,
     effects: d.records.length > 0 ? [] : d.effects,
     waits: d.waits,
+    takeovers: d.takeovers,
     ...(d.wakeAt === undefined ? {} : { wakeAt: d.wakeAt }),
   };
 }
@@ -50,6 +56,7 @@ class Draft {
   readonly records: RunEvent[] = [];
   readonly effects: Effect[] = [];
   readonly waits: Wait[] = [];
+  readonly takeovers: StandingEntry[] = [];
   wakeAt: number | undefined;
   /** The first thing that is not known; it pauses the run until it is. */
   #unknown: Reason | undefined;
@@ -102,7 +109,7 @@ class Draft {
     const last = host.steps.at(-1);
     if (!host.cordoned || last?.step !== "uncordon" || last.result?.verdict !== "ok") return false;
     for (const entry of this.#run.ledger)
-      if (entry.host === host.name && entry.closedAt === undefined)
+      if (entry.host === host.name && entry.kind === "cordon" && entry.closedAt === undefined)
         this.records.push({ type: "ledger-closed", id: entry.id, host: host.name, note: "undone by the run" });
     return true;
   }
@@ -119,13 +126,41 @@ class Draft {
       return;
     }
     if (!this.#mayStart(host)) return;
-    const step = next.step === "cordon" && !this.#gateStillHolds(host) ? "gate" : next.step;
+    const step = this.#instead(host, next.step);
+    if (step === undefined) return;
     const attempt = host.steps.filter((s) => s.step === step).length + 1;
+    const { run } = this.#run.spec;
     if (step === "cordon") {
-      const id = `${this.#run.spec.run}:${host.name}:cordon:${attempt}`;
+      const id = `${run}:${host.name}:cordon:${attempt}`;
       this.records.push({ type: "ledger-opened", id, host: host.name, change: "cordon", undo: "uncordon" });
     }
+    if (step === "restore" && !host.cordoned) this.#takeCordonOver(host, attempt);
     this.records.push({ type: "step-started", host: host.name, step, attempt });
+    // A decision of this controller, which agents are told for as long as it holds.
+    if (step === "cordon" || step === "uncordon")
+      this.records.push(endOf({ host: host.name, step, attempt }, controllerResult("ok", "", 0, 0)));
+  }
+
+  /** What has to be done before the next step after all; undefined while that is not known. */
+  #instead(host: HostRun, step: StepName): StepName | undefined {
+    if (step === "cordon") return this.#gateStillHolds(host) ? step : "gate";
+    if (step !== "Maintenance" && step !== "reboot") return step;
+    const full = stillFull(this.#desk(host));
+    if (full === "unknown") return undefined;
+    return full ? "drain" : step;
+  }
+
+  /** A host that earlier runs have left out of service is in the hands of this one from here on. */
+  #takeCordonOver(host: HostRun, attempt: number): void {
+    const { run } = this.#run.spec;
+    const theirs = this.#fleet
+      .ledgerOf(host.name)
+      .filter((e) => e.entry.kind === "cordon" && e.runEnded && e.run !== run);
+    const away = [...new Set(theirs.flatMap((e) => e.away))];
+    const id = `${run}:${host.name}:cordon:${attempt}`;
+    const entry = { id, host: host.name, change: "cordon", undo: "uncordon", kind: "cordon", away } as const;
+    this.records.push({ type: "ledger-opened", ...entry });
+    this.takeovers.push(...theirs);
   }
 
   /**
@@ -147,12 +182,7 @@ class Draft {
     const { paused, held, abort } = this.#run;
     if (abort) return true;
     if (paused) {
-      this.#wait(host, {
-        rule: "paused",
-        subject: `run ${this.#run.spec.run}`,
-        text: `the run was paused by ${paused.who}${paused.reason ? `: ${paused.reason}` : ""}`,
-        fix: `slipway run resume ${this.#run.spec.run}`,
-      });
+      this.#wait(host, pausedReason(this.#run));
       return false;
     }
     if (held && !host.cordoned && held.rule !== "gate-unknown" && held.rule !== "max-out") {
@@ -164,103 +194,46 @@ class Draft {
 
   /** What a step in hand needs. */
   #watch(host: HostRun, s: StepRecord): void {
-    const ref: EffectRef & StepRef = { run: this.#run.spec.run, host: s.host, step: s.step, attempt: s.attempt };
-    if (s.step === "gate") this.#watchGate(host, ref);
-    else if (s.step === "cordon" || s.step === "drain" || s.step === "restore" || s.step === "uncordon") {
-      const limit = s.startedT + this.#run.spec.options.maintenanceWaitMs;
-      if (this.#expired(limit))
-        this.#abandon(s, `${s.step}-timed-out`, `${s.step} did not end within ${durationText(limit - s.startedT)}`);
-      else this.effects.push({ do: s.step, ref });
-    } else this.#watchAgent(host, s, ref);
-  }
-
-  #watchGate(host: HostRun, ref: EffectRef & StepRef): void {
-    const { options } = this.#run.spec;
-    if (this.#run.abort || host.directed || this.#run.state === "stopping") {
-      this.#abandon(ref, WITHDRAWN, "the question was withdrawn");
-      return;
-    }
-    const out = outTogether(this.#run, host, this.#fleet);
-    const denial = budgetDenial(host, out, options.maxOut);
-    if (denial) {
-      this.#wait(host, denial);
-      this.#unknown ??= denial;
-      return;
-    }
-    this.effects.push({
-      do: "ask-gate",
-      ref,
-      cluster: host.cluster,
-      out: out.map((o) => o.name),
-      everyMs: options.pingIntervalMs,
-    });
-    const reason = host.gateReasons[0];
-    if (reason) {
-      const waiting = { ...reason, rule: "gate-unknown" };
-      this.#wait(host, waiting);
-      this.#unknown ??= waiting;
+    const desk = this.#desk(host);
+    switch (s.step) {
+      case "gate":
+        watchGate(desk, s);
+        return;
+      case "drain":
+        drain(desk, s);
+        return;
+      case "restore":
+        restore(desk, s);
+        return;
+      case "move":
+        relocate(desk, s);
+        return;
+      case "cordon":
+      case "uncordon":
+        // Recorded together with its start; a log from before that is so may lack the end.
+        this.records.push(endOf(s, controllerResult("ok", "", s.startedAt, 0)));
+        return;
+      default:
+        watchAgent(desk, s);
     }
   }
 
-  #watchAgent(host: HostRun, s: StepRecord, ref: EffectRef): void {
-    const { options } = this.#run.spec;
-    const fact = this.#fleet.host(s.host);
-    const connected = fact?.connected === true;
-    if (connected) {
-      if (s.acceptedT === undefined) this.effects.push({ do: "start-step", ref, task: taskOf(this.#run, s.step) });
-      else this.effects.push({ do: "query-step", ref, everyMs: options.pingIntervalMs });
-      if (s.acceptedT !== undefined && isStage(s.step) && (this.#run.abort?.now || host.directed))
-        this.effects.push({
-          do: "cancel-step",
-          ref,
-          reason: this.#run.abort ? "the run was aborted" : "an operator settled the host",
-        });
-    } else {
-      this.#wait(host, {
-        rule: "unreachable",
-        subject: s.host,
-        text: `${s.host}: its agent is not connected (${fact?.lastSeen ?? "never seen"}); ${s.step} is ${s.acceptedT === undefined ? "not confirmed" : "in hand"}`,
-        fix: `start slipway-agent on ${s.host}`,
-      });
-    }
-    const patience =
-      this.#run.state === "preflight" && s.acceptedT === undefined
-        ? Math.min(options.agentWaitMs, PREFLIGHT_CONNECT_MS)
-        : options.agentWaitMs;
-    const silentSince = connected ? undefined : Math.max(s.startedT, fact?.sinceT ?? s.startedT);
-    if (s.step === "reboot") {
-      const limit = (s.acceptedT ?? s.startedT) + options.rebootWaitMs;
-      if (this.#expired(limit))
-        this.#abandon(
-          s,
-          "reboot-timed-out",
-          `reboot: not back within ${durationText(options.rebootWaitMs)}; ${fact?.lastSeen ?? "never seen"}`,
-        );
-      return;
-    }
-    const overdue =
-      s.acceptedT === undefined
-        ? s.startedT + patience
-        : isStage(s.step)
-          ? s.acceptedT + options.timeoutMs + options.graceMs + options.agentWaitMs
-          : s.acceptedT + patience;
-    const limit = Math.min(overdue, silentSince === undefined ? Infinity : silentSince + patience);
-    if (!this.#expired(limit)) return;
-    const away = `the agent is not connected (${fact?.lastSeen ?? "never seen"})`;
-    const isTaken = s.acceptedT !== undefined;
-    const text = connected
-      ? `${s.step} on ${s.host}: the agent is connected but has not ${isTaken ? "told its end" : "taken the step"}`
-      : `${s.step} on ${s.host}: ${isTaken ? "its verdict is not known" : "it is not confirmed"}, ${away}`;
-    const harmless = s.step === "inspect" || s.step === "PreFlight";
-    if (harmless || options.forced || host.directed || this.#run.abort) {
-      this.#abandon(s, harmless ? "unreachable" : "unknown-verdict", text);
-      return;
-    }
-    this.#unknown ??= {
-      rule: "unknown-verdict",
-      subject: s.host,
-      text,
-      fix: `bring the agent back, or settle the host: slipway run skip|mark-done ${this.#run.spec.run} ${s.host}`,
+  #desk(host: HostRun): Desk {
+    const { records } = this;
+    const before = records.length;
+    return {
+      ...{ run: this.#run, host, fleet: this.#fleet, now: this.#now },
+      record: (event) => void records.push(event),
+      get hasRecords() {
+        return records.length > before;
+      },
+      takeOver: (entry) => void this.takeovers.push(entry),
+      effect: (effect) => void this.effects.push(effect),
+      wait: (reason) => void this.waits.push({ host: host.name, reason }),
+      unknown: (reason) => {
+        this.#unknown ??= reason;
+      },
+      expired: (limit) => this.#expired(limit),
     };
   }
 
@@ -315,11 +288,6 @@ class Draft {
     }
   }
 
-  #abandon(ref: StepRef, code: string, reason: string): void {
-    const { host, step, attempt } = ref;
-    this.records.push({ type: "step-abandoned", host, step, attempt, code, reason });
-  }
-
   #wait(host: HostRun, reason: Reason): void {
     this.waits.push({ host: host.name, reason });
   }
@@ -330,14 +298,6 @@ class Draft {
     if (limit < (this.wakeAt ?? Infinity)) this.wakeAt = limit;
     return false;
   }
-}
-
-function taskOf(run: Run, step: StepName): AgentTask {
-  const { args, timeoutMs, graceMs, rebootWaitMs } = run.spec.options;
-  if (step === "reboot") return { kind: "reboot", timeoutMs: rebootWaitMs };
-  if (isStage(step)) return { kind: "hook", stage: step, args, timeoutMs, graceMs };
-  if (steps[step].by !== "agent") throw new Error(`${step} is no step of an agent`);
-  return { kind: "inspect" };
 }
 
 /** The outcome of a run whose hosts have all ended, and its details in one line. */

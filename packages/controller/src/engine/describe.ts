@@ -1,5 +1,5 @@
 import { durationText } from "@slipway/shared";
-import type { Settlement } from "../domain/action.ts";
+import type { Evacuee, Settlement } from "../domain/action.ts";
 import type { Recorded } from "../domain/events.ts";
 import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import { type Reason, steps } from "../domain/words.ts";
@@ -76,6 +76,8 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       return describeAction(before, event);
     case "instance-settled":
       return [{ subject: `instance ${event.name}`, text: settled(event) }];
+    case "evacuation-planned":
+      return [{ subject: `host ${event.host}`, text: evacuation(event.instances) }];
     case "host-noted":
       return [{ subject: `host ${event.host}`, text: withFix(event.note) }];
     case "step-abandoned":
@@ -139,6 +141,19 @@ function lastState(host: HostRun, state: string): string {
   const last = host.steps.at(-1);
   const idle = state === "checked" || state === "waiting";
   return idle && last && host.steps.length > host.from ? steps[last.step].state : state;
+}
+
+/** "12 instances: 10 to move, 1 to stop, 1 stays". */
+function evacuation(instances: readonly Evacuee[]): string {
+  const count = (how: Evacuee["how"]) => instances.filter((i) => i.how === how).length;
+  const parts = [
+    [count("move"), "to move"],
+    [count("stop"), "to shut down"],
+    [count("save"), "to save"],
+    [count("stay"), "to leave"],
+  ] as const;
+  const words = parts.filter(([n]) => n > 0).map(([n, what]) => `${n} ${what}`);
+  return `${instances.length} ${plural("instance", instances.length)}: ${words.join(", ")}`;
 }
 
 function settled({ from, to, outcome, reason, durationMs }: Settlement): string {

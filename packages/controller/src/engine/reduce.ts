@@ -25,6 +25,7 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         gateReasons: [],
         actions: [],
         settled: [],
+        evacuees: [],
         notes: [],
       })),
       ledger: [],
@@ -79,6 +80,7 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
       case "step-started":
         return onHost(current, e.host, (h) => ({
           ...h,
+          ...(e.step === "drain" ? { evacuees: [] } : {}),
           began: h.began || (e.step !== "PreFlight" && current.state !== "preflight"),
           ...(h.beganAt === undefined && current.state !== "preflight" ? { beganAt: at } : {}),
           steps: [...h.steps, { host: e.host, step: e.step, attempt: e.attempt, startedT: t, startedAt: at }],
@@ -112,11 +114,14 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
           settled: [...h.settled, { ...settlement, at, t }],
         }));
       }
+      case "evacuation-planned":
+        return onHost(current, e.host, (h) => ({ ...h, evacuees: e.instances }));
       case "host-noted":
         return onHost(current, e.host, (h) => ({ ...h, notes: [...h.notes, e.note] }));
       case "ledger-opened": {
         const { id, host, change, undo, kind = "cordon", subject = "", name = "" } = e;
-        const entry = { id, host, change, undo, kind, subject, name, openedAt: at, note: "" };
+        const away = e.away ? { away: e.away } : {};
+        const entry = { id, host, change, undo, kind, subject, name, ...away, openedAt: at, note: "" };
         return cordoned({ ...current, ledger: [...current.ledger, entry] }, host);
       }
       case "ledger-closed":

@@ -48,10 +48,36 @@ export function nextOf(run: Run, host: HostRun): Next {
     }
     return end("failed", failure.code, failure.reason + (host.cordoned ? "; the host stays cordoned" : ""));
   }
+  const alone = withoutStages(run, host, last);
+  if (alone) return alone;
   const isOut = host.cordoned || walk.some((s) => s.step === "cordon" || s.step === host.resumeAt);
   if (run.state === "stopping" && host.checked && !isOut)
     return end("untouched", "not-reached", "the run stopped before the host went out");
   return host.checked ? afterInTurn(run, host, walk, last) : afterInPreflight(last);
+}
+
+/** The walk of runs that do no maintenance: they need no hook, so that nothing has to be checked before. */
+function withoutStages(run: Run, host: HostRun, last: StepRecord | undefined): Next | undefined {
+  const { op } = run.spec.options;
+  if (op === "hooks" || op === "reboot") return undefined;
+  if (!host.checked) return { kind: "checked" };
+  if (run.state === "stopping" && last === undefined)
+    return end("untouched", "not-reached", "the run stopped before the host's turn");
+  if (last === undefined) return step(op === "drain" ? "gate" : op);
+  switch (last.step) {
+    case "gate":
+      return step("cordon");
+    case "cordon":
+      return step("drain");
+    case "drain":
+      return end("updated", "drained", `drained; slipway restore ${host.name} brings it back`);
+    case "restore":
+      return step("uncordon");
+    case "uncordon":
+      return end("updated", "restored", "");
+    default:
+      return end("updated", "moved", "");
+  }
 }
 
 function afterInPreflight(last: StepRecord | undefined): Next {
@@ -85,6 +111,7 @@ function afterInTurn(run: Run, host: HostRun, walk: readonly StepRecord[], last:
     case "PostMaintenance":
       return end("updated", "updated", "");
     case "PreFlight":
+    case "move":
       throw new Error(`host ${host.name} of run ${run.spec.run}: PreFlight inside a turn`);
   }
 }

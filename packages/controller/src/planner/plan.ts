@@ -1,5 +1,6 @@
 import { naturalCompare, nearest, SlipwayError, splitPayload } from "@slipway/shared";
 import type { PlannedHost } from "../domain/events.ts";
+import type { HostInventory } from "../domain/inventory.ts";
 import { defaultOptions, type Reason, type RunOptions, type Scope, type StepName } from "../domain/words.ts";
 
 /** What the planner knows of a host of the fleet. */
@@ -13,6 +14,8 @@ export interface KnownHost {
   readonly hooksProblem: string;
   readonly hooks: readonly { stage: string; file: string; sha256: string; problem: string }[];
   readonly cordonedBy: readonly string[];
+  /** What is on it, as its agent told last; absent when it never has. */
+  readonly picture?: HostInventory;
 }
 
 export interface Plan {
@@ -75,7 +78,7 @@ export function optionsOf(given: Partial<Omit<RunOptions, "args">>): RunOptions 
         fix: "give at least 1 and, for durations, at most 7 days",
       });
   oneOf("on-failure", options.onFailure, ["cordoned", "uncordon"]);
-  oneOf("op", options.op, ["hooks", "reboot"]);
+  oneOf("op", options.op, ["hooks", "reboot", "drain", "restore", "move"]);
   oneOf("reboot", options.reboot, ["if-asked", "if-required", "always"]);
   if (options.op === "reboot" && given.reboot === "if-asked")
     throw new SlipwayError("bad-input", "reboot: if-asked means nothing when the reboot is the work", {

@@ -1,0 +1,93 @@
+import type { Instance } from "@slipway/shared";
+import type { Course, Desk } from "../desk.ts";
+import { LOOK_EVERY_MS, QUICK_MS, whyNotDone } from "./move.ts";
+import { baseOf, isOpen, type Op, settleOp, startAction } from "./ops.ts";
+import { generationOf } from "./pictures.ts";
+import { watchAction } from "./watch.ts";
+
+/** A guest that does not shut down, or is not up, within this time is given up, in milliseconds. */
+export const STOP_TIMEOUT_MS = 300_000;
+
+/** Opens the entry of the ledger first: what is stopped is to be started again, whatever becomes of the run. */
+export function beginStop(desk: Desk, instance: Instance, verb: "stop" | "save", by: "policy" | "consent"): void {
+  const { host, run, fleet } = desk;
+  const { uuid, name } = instance;
+  const n = run.ledger.filter((l) => l.kind === "instance" && l.subject === uuid && l.host === host.name).length + 1;
+  const id = `${run.spec.run}:${host.name}:${uuid}:${n}`;
+  desk.record({
+    type: "ledger-opened",
+    ...{ id, host: host.name, change: verb, undo: "start", kind: "instance", subject: uuid, name },
+  });
+  startAction(desk, verb, host.name, uuid, {
+    ...{ name, generation: generationOf(run, fleet.inventoriesOf(host.cluster), uuid) },
+    timeoutMs: verb === "save" ? fleet.pool.migration.timeoutMs : STOP_TIMEOUT_MS,
+    ...{ purpose: "drain", from: host.name, by },
+  });
+}
+
+export function beginStart(desk: Desk, uuid: string, name: string): void {
+  const { host, run, fleet } = desk;
+  const generation = generationOf(run, fleet.inventoriesOf(host.cluster), uuid) + 1;
+  const timeoutMs = STOP_TIMEOUT_MS;
+  startAction(desk, "start", host.name, uuid, { name, generation, timeoutMs, purpose: "restore", from: host.name });
+}
+
+export type Halt = Op & { readonly kind: keyof typeof done };
+
+const done = { stop: "stopped", save: "saved", start: "started", resume: "resumed" } as const;
+
+/** A stop or a start; one whose end does not say it is looked at until the host does. */
+export function advanceHalt(desk: Desk, op: Halt, course: Course): void {
+  for (const a of op.actions) if (isOpen(a)) watchAction(desk, op, a, course);
+  const [first] = op.actions;
+  if (first === undefined || isOpen(first)) return;
+  const durationMs = first.result?.durationMs ?? 0;
+  if (first.result?.verdict === "ok") {
+    finish(desk, op, true, "", durationMs);
+    return;
+  }
+  const look = op.actions.findLast((a) => a.verb === "look");
+  if (look === undefined) {
+    startAction(desk, "look", op.from, op.uuid, baseOf(op, QUICK_MS));
+    return;
+  }
+  if (isOpen(look)) return;
+  const seen = look.result?.verdict === "ok" ? look.result.instance : undefined;
+  const runs = seen?.present === true && (seen.state === "running" || seen.state === "paused");
+  const isOff = seen?.present === true && seen.state === "shutoff";
+  if (seen?.problem === "" && seen.job === "" && (runs || isOff)) {
+    const isDone = op.kind === "stop" || op.kind === "save" ? isOff : runs;
+    finish(desk, op, isDone, whyNotDone(first), durationMs);
+    return;
+  }
+  const reason = {
+    rule: "instance-unknown",
+    subject: op.from,
+    text: `instance ${op.name}: ${op.from} does not say whether it runs (${seen?.problem || whyNotDone(look)})`,
+    fix: `look at the platform of ${op.from}, or settle the host: slipway run skip ${desk.run.spec.run} ${desk.host.name}`,
+  };
+  if (course.givesUp) {
+    finish(desk, op, false, reason.text, durationMs);
+    return;
+  }
+  desk.unknown(reason);
+  desk.wait(reason);
+  if (desk.expired((look.endedT ?? look.startedT) + LOOK_EVERY_MS))
+    startAction(desk, "look", op.from, op.uuid, baseOf(op, QUICK_MS));
+}
+
+/**
+ * Only a start closes the entry: a guest that did not shut down in time may still do so, and whoever restores the host sees
+ * whether it runs.
+ */
+function finish(desk: Desk, op: Halt, isDone: boolean, reason: string, durationMs: number): void {
+  settleOp(desk, op, isDone ? done[op.kind] : "failed", isDone ? { durationMs } : { reason });
+  if (isDone && (op.kind === "start" || op.kind === "resume")) closeEntry(desk, op.uuid, "it runs again");
+}
+
+/** Closes what stands of an instance in this run's ledger. */
+export function closeEntry(desk: Desk, uuid: string, note: string): void {
+  for (const l of desk.run.ledger)
+    if (l.kind === "instance" && l.subject === uuid && l.host === desk.host.name && l.closedAt === undefined)
+      desk.record({ type: "ledger-closed", id: l.id, host: l.host, note });
+}

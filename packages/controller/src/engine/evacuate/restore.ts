@@ -1,0 +1,131 @@
+import { durationText } from "@slipway/shared";
+import type { HostInventory } from "../../domain/inventory.ts";
+import type { HostRun, LedgerRecord, Run, StepRecord } from "../../domain/run.ts";
+import { settle } from "../../placement/index.ts";
+import type { Desk } from "../desk.ts";
+import { controllerResult, endOf, pausedReason } from "../result.ts";
+import { advanceAll, courseOf } from "./advance.ts";
+import { beginStart, closeEntry } from "./halt.ts";
+import { note } from "./notes.ts";
+import type { Op } from "./ops.ts";
+import { hasNoPlatform, isAlive, pictureOf, staleness } from "./pictures.ts";
+import { bringBack, returnMode } from "./return.ts";
+
+/** How often an instance is tried to be started in one restore. */
+const START_ATTEMPTS = 2;
+
+/**
+ * Puts back what the turn of a host took away: once the host itself shows what it has, what was stopped there is started, then
+ * what should come back returns. What cannot be started stays in the ledger; what cannot return is told. Neither fails the host.
+ */
+export function restore(desk: Desk, step: StepRecord): void {
+  const { run, host, fleet, now } = desk;
+  const { maintenanceWaitMs } = run.spec.options;
+  const late = desk.expired(step.startedT + maintenanceWaitMs)
+    ? `the restore did not end within ${durationText(maintenanceWaitMs)}`
+    : undefined;
+  // An abort and an operator's word are what restores are for; only time ends one.
+  const { givesUp } = courseOf(desk, undefined);
+  const ops = advanceAll(desk, { noMore: late, cancel: late, givesUp });
+  takeOver(desk);
+  if (desk.hasRecords) return;
+  const entries = entriesOf(run, host);
+  const picture = pictureOf(fleet, host.cluster, host.name);
+  const mode = returnMode(run, host);
+  const isUntouched = entries.length === 0 && mode === "none" && wasNotWorkedOn(run, host);
+  if (ops.length === 0 && (isUntouched || hasNoPlatform(picture))) {
+    done(desk, step);
+    return;
+  }
+  const stale = staleness(host.name, picture, now);
+  if (stale || picture === undefined) {
+    if (stale) desk.wait(stale);
+    if (late !== undefined && ops.length === 0) {
+      const { host: name, step: what, attempt } = step;
+      const reason = stale ? `${late}: ${stale.text}` : late;
+      desk.record({ type: "step-abandoned", host: name, step: what, attempt, code: "restore-timed-out", reason });
+    }
+    return;
+  }
+  const waiting = startAgain(desk, step, picture, entries, ops, late);
+  if (desk.hasRecords || waiting) return;
+  if (!bringBack(desk, step, mode, late) || desk.hasRecords || ops.length > 0) return;
+  done(desk, step);
+}
+
+/** Instances that stand in this run's ledger as stopped for the turn of the host. */
+function entriesOf(run: Run, host: HostRun): LedgerRecord[] {
+  return run.ledger.filter((l) => l.host === host.name && l.kind === "instance" && l.closedAt === undefined);
+}
+
+/** What earlier runs, now over, have left stopped on the host is this run's to start. */
+function takeOver(desk: Desk): void {
+  const { run, host, fleet } = desk;
+  for (const standing of fleet.ledgerOf(host.name)) {
+    const { kind, subject, change, undo, name } = standing.entry;
+    if (kind !== "instance" || !standing.runEnded || standing.run === run.spec.run) continue;
+    const id = `${run.spec.run}:${host.name}:${subject}:from-${standing.run}`;
+    if (run.ledger.some((l) => l.id === id)) continue;
+    desk.record({ type: "ledger-opened", id, host: host.name, change, undo, kind, subject, name });
+    desk.takeOver(standing);
+  }
+}
+
+/** Was there neither maintenance nor a reboot in this attempt? Then there is no health to be waited for. */
+function wasNotWorkedOn(run: Run, host: HostRun): boolean {
+  if (run.spec.options.op === "restore") return false;
+  return !host.steps.slice(host.from).some((s) => s.step === "Maintenance" || s.step === "reboot");
+}
+
+/** Starts what was stopped, lower tiers first. True while there is something to wait for. */
+function startAgain(
+  desk: Desk,
+  step: StepRecord,
+  picture: HostInventory,
+  entries: readonly LedgerRecord[],
+  ops: readonly Op[],
+  late: string | undefined,
+): boolean {
+  const { run, host, fleet } = desk;
+  const due: { entry: LedgerRecord; tier: number }[] = [];
+  for (const entry of entries) {
+    const { subject: uuid, name } = entry;
+    if (ops.some((op) => op.uuid === uuid)) continue;
+    const here = picture.inventory.instances.find((i) => i.uuid === uuid);
+    const elsewhere = fleet
+      .inventoriesOf(host.cluster)
+      .find((p) => p.host !== host.name && p.inventory.instances.some((i) => i.uuid === uuid && isAlive(i)));
+    const tries = host.settled.filter((s) => s.uuid === uuid && s.purpose === "restore" && s.t >= step.startedT);
+    if (here && (here.state === "running" || here.state === "paused")) closeEntry(desk, uuid, "it runs");
+    else if (elsewhere) closeEntry(desk, uuid, `it is on ${elsewhere.host}, by other hands`);
+    else if (here === undefined) notStarted(desk, uuid, name, `it is not defined on ${host.name} any more`);
+    else if (tries.length >= START_ATTEMPTS) notStarted(desk, uuid, name, tries.at(-1)?.reason ?? "");
+    else if (late !== undefined) notStarted(desk, uuid, name, late);
+    else due.push({ entry, tier: settle(here, fleet.pool).tier });
+  }
+  if (desk.hasRecords) return true;
+  if (ops.some((op) => op.kind !== "move")) return true;
+  if (due.length === 0) return false;
+  if (run.paused) {
+    desk.wait(pausedReason(run));
+    return true;
+  }
+  const first = Math.min(...due.map((d) => d.tier));
+  for (const { entry, tier } of due) if (tier === first) beginStart(desk, entry.subject, entry.name);
+  return true;
+}
+
+function notStarted(desk: Desk, uuid: string, name: string, why: string): void {
+  const host = desk.host.name;
+  note(
+    desk,
+    "not-started",
+    uuid,
+    `instance ${name} was stopped for the turn of ${host} and does not run again: ${why}`,
+    `start it by hand, or slipway restore ${host}`,
+  );
+}
+
+function done(desk: Desk, step: StepRecord): void {
+  desk.record(endOf(step, controllerResult("ok", "", step.startedAt, desk.now - step.startedT)));
+}

@@ -1,0 +1,90 @@
+import type { HostRun, Run, StepRecord } from "../../domain/run.ts";
+import type { RunOptions } from "../../domain/words.ts";
+import { returnsOf } from "../../placement/index.ts";
+import type { Desk } from "../desk.ts";
+import { pausedReason } from "../result.ts";
+import { beginMove, Lanes } from "./admit.ts";
+import { note } from "./notes.ts";
+import { pictureOf, staleness } from "./pictures.ts";
+import { comingBack, inFlightOf } from "./targets.ts";
+
+/** What comes back: after a drain that failed, or a turn that was cut short, only what the operator chose for that. */
+export function returnMode(run: Run, host: HostRun): RunOptions["return"] {
+  const { options } = run.spec;
+  if (options.op === "restore") return options.return;
+  const walk = host.steps.slice(host.from);
+  const isCutShort =
+    run.abort !== undefined ||
+    host.directed !== undefined ||
+    walk.some((s) => s.step === "drain" && s.result?.verdict !== "ok");
+  if (isCutShort) return options.onDrainFailure === "return" ? "exact" : "none";
+  return options.return;
+}
+
+/**
+ * Brings instances back to the host that is being restored, each tried once, as many as find room. True once nothing is left to
+ * try. Their host takes them because the cordon is this run's.
+ */
+export function bringBack(desk: Desk, step: StepRecord, mode: RunOptions["return"], late: string | undefined): boolean {
+  if (mode === "none") return true;
+  const { run, host, fleet } = desk;
+  const tried = new Set(host.settled.filter((s) => s.purpose === "return" && s.t >= step.startedT).map((s) => s.uuid));
+  for (const s of host.settled)
+    if (s.purpose === "return" && s.t >= step.startedT && s.outcome === "stayed")
+      notBack(desk, s.uuid, s.name, s.from, s.reason);
+  if (desk.hasRecords) return false;
+  const hosts = fleet.inventoriesOf(host.cluster);
+  const inFlight = inFlightOf(run, fleet, host.cluster);
+  const found = returnsOf({
+    ...{ host: host.name, hosts, pool: fleet.pool, mode, inFlight },
+    away: awayFrom(run, host),
+    comingBack: comingBack(run, fleet, hosts),
+    closed: notAsked(desk),
+  });
+  const wanted = found.moves.filter(({ uuid }) => !tried.has(uuid));
+  for (const { rule, subject, text, fix } of found.refused)
+    if (!host.notes.some((n) => n.text === text))
+      desk.record({ type: "host-noted", host: host.name, note: { rule: `not-returned-${rule}`, subject, text, fix } });
+  if (desk.hasRecords) return false;
+  if (wanted.length === 0) return true;
+  if (late !== undefined) {
+    for (const { uuid, name, from } of wanted) notBack(desk, uuid, name, from, late);
+    return !desk.hasRecords;
+  }
+  if (run.paused) {
+    desk.wait(pausedReason(run));
+    return false;
+  }
+  const lanes = new Lanes(desk);
+  for (const { uuid, from } of wanted) {
+    const instance = pictureOf(fleet, host.cluster, from)?.inventory.instances.find((i) => i.uuid === uuid);
+    if (!instance || !lanes.free(from, host.name)) continue;
+    lanes.take(from, host.name);
+    beginMove(desk, instance, "return", from, host.name);
+  }
+  return false;
+}
+
+/** What this run, or one whose entries it took over, has moved away from the host. */
+function awayFrom(run: Run, host: HostRun): string[] {
+  const moved = host.settled.filter((s) => s.purpose === "drain" && s.outcome === "moved" && s.from === host.name);
+  const taken = run.ledger.flatMap((l) => (l.host === host.name ? (l.away ?? []) : []));
+  return [...moved.map((s) => s.uuid), ...taken];
+}
+
+/** Hosts that instances are not taken from: too little is known of them, or they are emptied in a turn of their own. */
+function notAsked(desk: Desk): Set<string> {
+  const { run, host, fleet, now } = desk;
+  const out = new Set(run.hosts.filter((h) => h.cordoned && h.name !== host.name).map((h) => h.name));
+  for (const p of fleet.inventoriesOf(host.cluster)) if (staleness(p.host, p, now)) out.add(p.host);
+  return out;
+}
+
+function notBack(desk: Desk, uuid: string, name: string, from: string, why: string): void {
+  note(
+    desk,
+    "not-returned",
+    uuid,
+    `instance ${name} stays on ${from} and does not return to ${desk.host.name}: ${why}`,
+  );
+}

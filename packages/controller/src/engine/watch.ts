@@ -1,0 +1,130 @@
+import { durationText } from "@slipway/shared";
+import type { StepRef } from "../domain/events.ts";
+import type { AgentTask, EffectRef } from "../domain/fleet.ts";
+import type { Run, StepRecord } from "../domain/run.ts";
+import { isStage, type StepName, steps } from "../domain/words.ts";
+import { budgetDenial, outTogether } from "./budget.ts";
+import type { Desk } from "./desk.ts";
+import { CANNOT_EMPTY, rehearseTurn } from "./evacuate/empty.ts";
+import { WITHDRAWN } from "./turn.ts";
+
+/** A host that is not connected when its first check is due is waited for at most this long: nothing has been changed yet. */
+export const PREFLIGHT_CONNECT_MS = 10_000;
+
+/** The gate's question, asked again and again until it is answered with a yes. */
+export function watchGate(desk: Desk, s: StepRecord): void {
+  const { run, host } = desk;
+  const { options } = run.spec;
+  if (run.abort || host.directed || run.state === "stopping") {
+    abandon(desk, s, WITHDRAWN, "the question was withdrawn");
+    return;
+  }
+  const out = outTogether(run, host, desk.fleet);
+  const denial = budgetDenial(host, out, options.maxOut);
+  if (denial) {
+    desk.wait(denial);
+    desk.unknown(denial);
+    return;
+  }
+  const rehearsal = rehearseTurn(desk);
+  if (rehearsal.kind === "unknown") {
+    desk.wait(rehearsal.reason);
+    desk.unknown(rehearsal.reason);
+    return;
+  }
+  if (rehearsal.kind === "blocked") {
+    abandon(desk, s, CANNOT_EMPTY, rehearsal.text);
+    return;
+  }
+  desk.effect({
+    do: "ask-gate",
+    ref: { run: run.spec.run, host: s.host, step: s.step, attempt: s.attempt },
+    cluster: host.cluster,
+    out: out.map((o) => o.name),
+    everyMs: options.pingIntervalMs,
+  });
+  const reason = host.gateReasons[0];
+  if (reason) {
+    const waiting = { ...reason, rule: "gate-unknown" };
+    desk.wait(waiting);
+    desk.unknown(waiting);
+  }
+}
+
+/** What a step that an agent does needs: to be asked for, asked after, ended or given up. */
+export function watchAgent(desk: Desk, s: StepRecord): void {
+  const { host, run } = desk;
+  const { options } = run.spec;
+  const ref: EffectRef = { run: run.spec.run, host: s.host, step: s.step, attempt: s.attempt };
+  const fact = desk.fleet.host(s.host);
+  const connected = fact?.connected === true;
+  if (connected) {
+    if (s.acceptedT === undefined) desk.effect({ do: "start-step", ref, task: taskOf(run, s.step) });
+    else desk.effect({ do: "query-step", ref, everyMs: options.pingIntervalMs });
+    if (s.acceptedT !== undefined && isStage(s.step) && (run.abort?.now || host.directed))
+      desk.effect({
+        do: "cancel-step",
+        ref,
+        reason: run.abort ? "the run was aborted" : "an operator settled the host",
+      });
+  } else {
+    desk.wait({
+      rule: "unreachable",
+      subject: s.host,
+      text: `${s.host}: its agent is not connected (${fact?.lastSeen ?? "never seen"}); ${s.step} is ${s.acceptedT === undefined ? "not confirmed" : "in hand"}`,
+      fix: `start slipway-agent on ${s.host}`,
+    });
+  }
+  const patience =
+    run.state === "preflight" && s.acceptedT === undefined
+      ? Math.min(options.agentWaitMs, PREFLIGHT_CONNECT_MS)
+      : options.agentWaitMs;
+  const silentSince = connected ? undefined : Math.max(s.startedT, fact?.sinceT ?? s.startedT);
+  if (s.step === "reboot") {
+    const limit = (s.acceptedT ?? s.startedT) + options.rebootWaitMs;
+    if (desk.expired(limit))
+      abandon(
+        desk,
+        s,
+        "reboot-timed-out",
+        `reboot: not back within ${durationText(options.rebootWaitMs)}; ${fact?.lastSeen ?? "never seen"}`,
+      );
+    return;
+  }
+  const overdue =
+    s.acceptedT === undefined
+      ? s.startedT + patience
+      : isStage(s.step)
+        ? s.acceptedT + options.timeoutMs + options.graceMs + options.agentWaitMs
+        : s.acceptedT + patience;
+  const limit = Math.min(overdue, silentSince === undefined ? Infinity : silentSince + patience);
+  if (!desk.expired(limit)) return;
+  const away = `the agent is not connected (${fact?.lastSeen ?? "never seen"})`;
+  const isTaken = s.acceptedT !== undefined;
+  const text = connected
+    ? `${s.step} on ${s.host}: the agent is connected but has not ${isTaken ? "told its end" : "taken the step"}`
+    : `${s.step} on ${s.host}: ${isTaken ? "its verdict is not known" : "it is not confirmed"}, ${away}`;
+  const harmless = s.step === "inspect" || s.step === "PreFlight";
+  if (harmless || options.forced || host.directed || run.abort) {
+    abandon(desk, s, harmless ? "unreachable" : "unknown-verdict", text);
+    return;
+  }
+  desk.unknown({
+    rule: "unknown-verdict",
+    subject: s.host,
+    text,
+    fix: `bring the agent back, or settle the host: slipway run skip|mark-done ${run.spec.run} ${s.host}`,
+  });
+}
+
+function abandon(desk: Desk, { host, step, attempt }: StepRef, code: string, reason: string): void {
+  desk.record({ type: "step-abandoned", host, step, attempt, code, reason });
+}
+
+function taskOf(run: Run, step: StepName): AgentTask {
+  const { args, timeoutMs, graceMs, rebootWaitMs } = run.spec.options;
+  if (step === "reboot") return { kind: "reboot", timeoutMs: rebootWaitMs };
+  if (isStage(step)) return { kind: "hook", stage: step, args, timeoutMs, graceMs };
+  if (steps[step].by !== "agent") throw new Error(`${step} is no step of an agent`);
+  return { kind: "inspect" };
+}
