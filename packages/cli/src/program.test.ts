@@ -73,8 +73,29 @@ describe("command line", () => {
   test("help is there for every command, with an example", async () => {
     const root = await slipway("--help");
     expect(root.status).toBe(0);
-    const commands = ["plan", "start", "watch", "report", "ledger", "audit", "cordon", "token", "completion", "dev"];
-    for (const command of [...commands.map((c) => [c]), ["run", "abort"], ["run", "mark-done"], ["host", "show"]]) {
+    const commands = [
+      "plan",
+      "start",
+      "watch",
+      "report",
+      "ledger",
+      "audit",
+      "cordon",
+      "token",
+      "completion",
+      "dev",
+      "drain",
+      "restore",
+      "rebalance",
+    ];
+    for (const command of [
+      ...commands.map((c) => [c]),
+      ["run", "abort"],
+      ["run", "mark-done"],
+      ["host", "show"],
+      ["instance", "move"],
+      ["pool", "apply"],
+    ]) {
       const { status, out } = await slipway(...command, "--help");
       expect(status).toBe(0);
       expect(out).toMatch(/Examples?:\n {2}\S/);

@@ -1,6 +1,6 @@
 import type { operatorWire, platformWire } from "@slipway/shared/wire";
 import { sizeText } from "./size.ts";
-import { age, clean, type Paint, reasonText, table } from "./text.ts";
+import { age, clean, type Paint, pad, reasonText, table, width, wrap } from "./text.ts";
 
 export function renderInstances(
   { instances, unknown }: operatorWire.ListInstancesResponse,
@@ -66,13 +66,27 @@ export function renderInstance(
   const shown = rows.filter(([, value]) => value !== "").flatMap(([name = "", value = ""]) => several(name, value));
   const lines = table([["", ""], ...shown]).slice(1);
   if (targets.length === 0) return [...lines, "", "there is no other host in its cluster"];
+  // What ties an instance to its host is the same for all targets, and is said once.
+  const common = new Set(targets.map((t) => JSON.stringify(t.reasons.map(reasonText))));
+  if (targets.length > 1 && common.size === 1 && !targets[0]?.possible)
+    return [...lines, "", paint.bold("could go nowhere"), ...reasonRows("", targets[0]?.reasons ?? [])];
+  const names = Math.max(...targets.map((t) => width(clean(t.host))));
   lines.push("", paint.bold("could go to"));
-  const answers = targets.flatMap((target) => {
-    const [first = "", ...more] = target.possible ? [paint.green("yes")] : target.reasons.map(reasonText);
-    return [[`  ${clean(target.host)}`, first], ...more.map((text) => ["", text])];
-  });
-  lines.push(...table([["", ""], ...answers]).slice(1));
+  for (const { host, possible, reasons } of targets) {
+    const name = pad(clean(host), names);
+    lines.push(...(possible ? [`  ${name}  ${paint.green("yes")}`] : reasonRows(`${name}  `, reasons)));
+  }
   return lines;
+}
+
+const LINE = 100;
+
+/** Reasons beneath each other behind a name, wrapped. */
+function reasonRows(name: string, reasons: readonly operatorWire.Reason[]): string[] {
+  const room = LINE - 2 - width(name);
+  return reasons
+    .flatMap((reason) => wrap(reasonText(reason).split(" "), room))
+    .map((line, i) => `  ${i === 0 ? name : " ".repeat(width(name))}${line}`);
 }
 
 /** One row per line of the value. */

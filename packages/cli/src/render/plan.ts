@@ -1,6 +1,6 @@
 import type { operatorWire } from "@slipway/shared/wire";
 import { sizeText } from "./size.ts";
-import { aboutText, clean, count, type Paint, pad, plainPaint, reasonText, table, width } from "./text.ts";
+import { aboutText, clean, count, type Paint, pad, plainPaint, reasonText, table, width, wrap } from "./text.ts";
 
 /** A plan as text. `startWith` is the command line that starts it. */
 export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint: Paint = plainPaint): string[] {
@@ -100,17 +100,6 @@ function headOf({ action, host }: operatorWire.PlannedInstance): string {
     default:
       return clean(action);
   }
-}
-
-/** Words in lines of at most so many columns. */
-function wrap(words: readonly string[], columns: number): string[] {
-  const lines: string[] = [];
-  for (const word of words) {
-    const last = lines.at(-1);
-    if (last === undefined || width(last) + 1 + width(word) > columns) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
 }
 
 function reasons(

@@ -60,10 +60,17 @@ export function renderHosts(hosts: readonly operatorWire.FleetHost[], now: numbe
       age(Number(host.sinceMs), now),
       age(Number(host.lastHeartbeatMs), now),
       host.cordoned ? "cordoned" : "-",
+      instanceSummary(host.platform),
       host.hooksProblem === "" ? hookSummary(host) : `problem: ${clean(host.hooksProblem)}`,
       clean(host.run) || "-",
     ]);
-  return table([["HOST", "CLUSTER", "AGENT", "SINCE", "HEARD", "CORDON", "HOOKS", "RUN"], ...rows], paint);
+  return table([["HOST", "CLUSTER", "AGENT", "SINCE", "HEARD", "CORDON", "INSTANCES", "HOOKS", "RUN"], ...rows], paint);
+}
+
+/** How many run; "?" where that is not known now, "-" where there can be none. */
+function instanceSummary(platform: operatorWire.HostPlatform | undefined): string {
+  if (platform === undefined || platform.platform === "none") return "-";
+  return platform.fresh ? String(platform.instancesRunning) : "?";
 }
 
 /** How many there are and, when all files of the directory are known, the start of their hash. */

@@ -78,6 +78,17 @@ export function cut(text: string, columns: number): string {
   return out;
 }
 
+/** Words in lines of at most so many columns; a word that is longer has a line of its own. */
+export function wrap(words: readonly string[], columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last === undefined || width(last) + 1 + width(word) > columns) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+}
+
 /** Rows as aligned columns, two blanks apart; the first row is the head. */
 export function table(rows: readonly (readonly string[])[], paint: Paint = plainPaint): string[] {
   const widths: number[] = [];
