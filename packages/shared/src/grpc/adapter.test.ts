@@ -1,7 +1,7 @@
 import { Server } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SlipwayError } from "../errors.ts";
-import { createAuthority, identityOf, issueWithNewKey } from "../tls/index.ts";
+import { type Authority, createAuthority, identityOf, issueWithNewKey } from "../tls/index.ts";
 import { operatorWire } from "../wire.ts";
 import { type Handlers, implementation, serviceDefinition, toStatus, unaryClient } from "./adapter.ts";
 import { connect, serverCredentials, type TlsFiles } from "./channel.ts";
@@ -11,9 +11,10 @@ let server: Server;
 let address: string;
 let operator: TlsFiles;
 let stranger: TlsFiles;
+let authority: Authority;
 
 beforeAll(async () => {
-  const authority = await createAuthority("test");
+  authority = await createAuthority("test");
   const own = await issueWithNewKey(authority, {
     identity: { role: "controller", name: "controller" },
     dnsNames: ["controller.slipway.internal"],
@@ -66,6 +67,27 @@ describe("a unary call", () => {
     } finally {
       channel.close();
     }
+  });
+
+  test("is not made to a host that passes itself off as the controller", async () => {
+    const names = { identity: { role: "agent", name: "hv1" }, dnsNames: ["controller.slipway.internal"] } as const;
+    const thief = new Server();
+    const own = await issueWithNewKey(authority, names);
+    const port = await new Promise<number>((resolve, reject) =>
+      thief.bindAsync("127.0.0.1:0", serverCredentials({ ca: authority.ca, ...own }, true), (e, p) =>
+        e ? reject(e) : resolve(p),
+      ),
+    );
+    for (const tls of [operator, { ca: authority.ca }]) {
+      const channel = connect(`127.0.0.1:${port}`, tls);
+      try {
+        const call = unaryClient(channel, service).getRun({ run: "r1" }, { deadlineMs: 2000 });
+        await expect(call).rejects.toThrow(/certificate is that of agent, not of a controller/);
+      } finally {
+        channel.close();
+      }
+    }
+    thief.forceShutdown();
   });
 
   test("of somebody whom another authority vouches for is refused", async () => {

@@ -1,4 +1,6 @@
+import { checkServerIdentity as checkName, type PeerCertificate } from "node:tls";
 import { type ChannelOptions, Client, credentials, ServerCredentials } from "@grpc/grpc-js";
+import { identityOf } from "../tls/identity.ts";
 
 /** PEM texts, not paths. */
 export interface TlsFiles {
@@ -54,8 +56,18 @@ export type ClientTls = TlsFiles | Pick<TlsFiles, "ca">;
 
 export function clientCredentials(tls: ClientTls) {
   const ca = Buffer.from(tls.ca);
-  if (!("key" in tls)) return credentials.createSsl(ca);
-  return credentials.createSsl(ca, Buffer.from(tls.key), Buffer.from(tls.certificate), {});
+  if (!("key" in tls)) return credentials.createSsl(ca, null, null, { checkServerIdentity });
+  return credentials.createSsl(ca, Buffer.from(tls.key), Buffer.from(tls.certificate), { checkServerIdentity });
+}
+
+/** A name is not enough: hosts have certificates as servers too, so the identity has to be a controller's. */
+function checkServerIdentity(name: string, certificate: PeerCertificate): Error | undefined {
+  const problem = checkName(name, certificate);
+  if (problem !== undefined) return problem;
+  const role = identityOf(certificate)?.role;
+  return role === "controller"
+    ? undefined
+    : new Error(`its certificate is that of ${role ?? "nobody"}, not of a controller`);
 }
 
 /** Server side of mutual TLS; `askClient: false` is for enrolment, where the token is the proof. */

@@ -18,7 +18,7 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import { SlipwayError } from "../errors.ts";
-import { type Identity, identityUri } from "./identity.ts";
+import { type Identity, identityUri, type Role } from "./identity.ts";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const DAY_MS = 86_400_000;
@@ -33,7 +33,7 @@ export interface Authority {
 
 export interface IssueOptions {
   readonly identity: Identity;
-  /** DNS names for a server certificate. */
+  /** DNS names for a server certificate. Default: of an agent its host's name, so that its libvirt can be a server with it; else none. */
   readonly dnsNames?: readonly string[];
   /** Days until it runs out; default 825. */
   readonly days?: number;
@@ -96,8 +96,8 @@ async function certify(authority: Authority, publicKey: PublicKey, options: Issu
   const signingKey = await importKey(authority.caKey);
   const now = Date.now();
   const names: JsonGeneralNames = [{ type: "url", value: identityUri(options.identity) }];
-  for (const value of options.dnsNames ?? []) names.push({ type: "dns", value });
-  const isServer = options.identity.role === "controller";
+  for (const value of options.dnsNames ?? ownNames(options.identity)) names.push({ type: "dns", value });
+  const { role } = options.identity;
   const certificate = await X509CertificateGenerator.create({
     subject: `CN=${options.identity.name}, OU=${options.identity.role}, O=Slipway`,
     issuer: ca.subject,
@@ -109,14 +109,33 @@ async function certify(authority: Authority, publicKey: PublicKey, options: Issu
     signingKey,
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      // serverAuth and clientAuth (RFC 5280, 4.2.1.12): a stolen agent certificate must not pass for the controller.
-      new ExtendedKeyUsageExtension(isServer ? ["1.3.6.1.5.5.7.3.1"] : ["1.3.6.1.5.5.7.3.2"], true),
+      // libvirt wants key encipherment, which elliptic keys have no use for.
+      new KeyUsagesExtension(
+        KeyUsageFlags.digitalSignature | (role === "agent" ? KeyUsageFlags.keyEncipherment : 0),
+        true,
+      ),
+      new ExtendedKeyUsageExtension([...usages[role]], true),
       new SubjectAlternativeNameExtension(names),
       await AuthorityKeyIdentifierExtension.create(ca.publicKey),
     ],
   });
   return `${certificate.toString("pem")}\n`;
+}
+
+const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+/** RFC 5280, 4.2.1.12. An agent's host is a server to other hypervisors; Slipway's clients take a controller's identity only. */
+const usages: Record<Role, readonly string[]> = {
+  controller: [SERVER_AUTH],
+  agent: [SERVER_AUTH, CLIENT_AUTH],
+  operator: [CLIENT_AUTH],
+  viewer: [CLIENT_AUTH],
+};
+
+/** Names that mean a controller, or whatever host one is on, are nobody else's. */
+function ownNames({ role, name }: Identity): string[] {
+  const isHost = role === "agent" && /^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(name) && !/^[\d.]+$/.test(name);
+  return isHost && !/(?:^|\.)(?:slipway\.internal|localhost)$/i.test(name) ? [name] : [];
 }
 
 async function newKeys(): Promise<CryptoKeyPair> {

@@ -3,7 +3,7 @@ import { createServer } from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Authority, createAuthority, createRequest, issue, issueWithNewKey } from "./authority.ts";
 import { fetchAuthority, fingerprint, formatToken, parseToken } from "./enrolment.ts";
-import { identityOf } from "./identity.ts";
+import { identityOf, type Role } from "./identity.ts";
 
 let authority: Authority;
 beforeAll(async () => {
@@ -18,7 +18,20 @@ describe("certificates", () => {
     const parsed = new X509Certificate(certificate);
     expect(parsed.verify(new X509Certificate(authority.ca).publicKey)).toBe(true);
     expect(parsed.ca).toBe(false);
-    expect(parsed.keyUsage).toEqual(["1.3.6.1.5.5.7.3.2"]);
+    expect(parsed.keyUsage).toEqual(["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]);
+  });
+
+  test("let an agent's host be a server under its own name, and nobody else's", async () => {
+    const namesOf = async (role: Role, name: string) => {
+      const { certificate } = await issueWithNewKey(authority, { identity: { role, name } });
+      const { subjectAltName = "", keyUsage } = new X509Certificate(certificate);
+      expect(identityOf(certificate)).toEqual({ role, name });
+      return { dns: subjectAltName.split(", ").filter((one) => one.startsWith("DNS:")), usages: keyUsage?.length };
+    };
+    expect(await namesOf("agent", "hv1.pool.example")).toEqual({ dns: ["DNS:hv1.pool.example"], usages: 2 });
+    for (const name of ["controller.slipway.internal", "Controller.Slipway.Internal", "localhost", "10.0.0.1", "h_v"])
+      expect(await namesOf("agent", name)).toEqual({ dns: [], usages: 2 });
+    expect(await namesOf("operator", "hv1")).toEqual({ dns: [], usages: 1 });
   });
 
   test("of nobody are nobody", () => {
