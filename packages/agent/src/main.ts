@@ -2,6 +2,7 @@ import { SlipwayError } from "@slipway/shared";
 import { Command, CommanderError } from "commander";
 import { examine } from "./commands/doctor/doctor.ts";
 import { checkHooks } from "./commands/hooks.ts";
+import { libvirtTls } from "./commands/libvirt/command.ts";
 import { runAgent } from "./commands/run.ts";
 import { readSettings } from "./config/settings.ts";
 import { VERSION } from "./version.ts";
@@ -38,6 +39,14 @@ export async function main(argv: readonly string[]): Promise<void> {
       const { text, isGood } = await examine(options.properties);
       process.stdout.write(text);
       process.exitCode = isGood ? 0 : 1;
+    });
+  program
+    .command("libvirt-tls")
+    .description("let this host's libvirt move guests over TLS with the agent's certificate; may be repeated")
+    .option(...properties)
+    .option("--replace", "overwrite certificates of libvirt that came from elsewhere")
+    .action(async (options: { properties: string; replace?: boolean }) => {
+      process.stdout.write(await libvirtTls(readSettings(options.properties), options.replace === true));
     });
   for (const command of program.commands) command.configureOutput({ outputError: () => {} }).exitOverride();
   try {
