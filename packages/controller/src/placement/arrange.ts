@@ -1,7 +1,7 @@
 import type { PoolConfig } from "../domain/pool.ts";
 import { misfits, ties } from "./obstacles.ts";
 import { pack } from "./pack.ts";
-import { processorsAlike } from "./processor.ts";
+import { processorsAlike, seesProcessor } from "./processor.ts";
 import { reserveHolds } from "./reserve.ts";
 import type { Guest, Site } from "./room.ts";
 import { memoryOf } from "./settle.ts";
@@ -17,7 +17,7 @@ export interface Leaver {
 /** Steps of one search; a small pool is searched to the end with far less. */
 const BUDGET = 2_000_000;
 /** Steps of all searches about the same hosts together; beyond them only the quick tries are made. */
-const PURSE = 6_000_000;
+const PURSE = 4_000_000;
 
 /** Finds targets for leavers on given hosts. Remembers who can run where, so that many questions about the same hosts are cheap. */
 export class Arranger {
@@ -71,6 +71,7 @@ export class Arranger {
     const kinds = [...new Set(leavers.flatMap((l) => [...l.guest.arrival.keys()]))];
     const bins = this.#open;
     const anchors = units.map((u) => this.anchors(u));
+    const seesAll = units.map((u) => u.some((l) => seesProcessor(l.guest.instance)));
     const ranks = bins.map((b) => this.#rank(b));
     const { found, steps } = pack({
       needs: units.map((u) => kinds.map((k) => u.reduce((sum, l) => sum + (l.guest.arrival.get(k) ?? 0), 0))),
@@ -83,7 +84,7 @@ export class Arranger {
       },
       rank: (u, b) => {
         const site = bins[b];
-        const oneWay = site && units[u]?.some((l) => this.deadEnd(l, site));
+        const oneWay = site && seesAll[u] && this.#isOneWay(site);
         return (ranks[b] ?? 0) + (oneWay ? 10 : 0);
       },
       // A look at all losses is about this much work.
@@ -115,7 +116,11 @@ export class Arranger {
 
   /** It would get there, and then find no host to go on to. */
   deadEnd(leaver: Leaver, site: Site): boolean {
-    if (!["host-passthrough", "maximum"].includes(leaver.guest.instance.cpuMode)) return false;
+    return seesProcessor(leaver.guest.instance) && this.#isOneWay(site);
+  }
+
+  /** No other host has all that its processor has. */
+  #isOneWay(site: Site): boolean {
     let oneWay = this.#oneWay.get(site);
     if (oneWay === undefined) {
       const there = site.host.inventory.capacity;

@@ -127,8 +127,15 @@ class Packer {
   #first(u: number, candidates: number[], how: Order): number | undefined {
     for (let tries = 0; tries < 4; tries++) {
       let best = -1;
-      for (const [i, b] of candidates.entries())
-        if (best < 0 || this.#compare(u, b, candidates[best] ?? 0, how) < 0) best = i;
+      let [leastRank, leastRoom] = [0, 0];
+      for (const [i, b] of candidates.entries()) {
+        const rank = this.#rank(u, b, how);
+        const room = this.#room(b, how);
+        if (best >= 0 && (rank > leastRank || (rank === leastRank && room >= leastRoom))) continue;
+        best = i;
+        leastRank = rank;
+        leastRoom = room;
+      }
       const bin = candidates[best];
       if (bin === undefined || this.#allowed(u, bin)) return bin;
       candidates.splice(best, 1);
@@ -139,9 +146,16 @@ class Packer {
 
   /** By rank, then the tightest ("spread": the roomiest), then the first. */
   #compare(u: number, a: number, b: number, how: Order): number {
-    const rank = how === "tight" ? 0 : this.#p.rank(u, a) - this.#p.rank(u, b);
-    const room = (this.#slack[a] ?? 0) - (this.#slack[b] ?? 0);
-    return rank || (how === "spread" ? -room : room) || a - b;
+    return this.#rank(u, a, how) - this.#rank(u, b, how) || this.#room(a, how) - this.#room(b, how) || a - b;
+  }
+
+  #rank(u: number, b: number, how: Order): number {
+    return how === "tight" ? 0 : this.#p.rank(u, b);
+  }
+
+  #room(b: number, how: Order): number {
+    const slack = this.#slack[b] ?? 0;
+    return how === "spread" ? -slack : slack;
   }
 
   #search(placed: number, found: number[], open: readonly Uint8Array[], ways: number[]): boolean {

@@ -16,7 +16,7 @@ export function processor(instance: Instance, from: string, here: HostCapacity, 
       },
     ];
   };
-  if (instance.cpuMode === "host-passthrough" || instance.cpuMode === "maximum") {
+  if (seesProcessor(instance)) {
     if (here.cpuVendor !== there.cpuVendor || here.cpuModel !== there.cpuModel)
       return [
         {
@@ -54,4 +54,9 @@ export function processorsAlike(here: HostCapacity, there: HostCapacity): boolea
 
 function name(host: HostCapacity): string {
   return [host.cpuVendor, host.cpuModel].filter((w) => w !== "").join(" ") || "unknown";
+}
+
+/** The guest is given the processor of its host as it is. */
+export function seesProcessor(instance: Instance): boolean {
+  return instance.cpuMode === "host-passthrough" || instance.cpuMode === "maximum";
 }

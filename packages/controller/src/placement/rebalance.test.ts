@@ -123,4 +123,8 @@ describe("balance", () => {
     expect(moves(r)).toEqual(["a hv1>hv2"]);
     expect(r.loads[0]).toEqual({ host: "hv1", before: 2048, after: 1024 });
   });
+
+  test("does not make the target heavier than the source was", () => {
+    expect(moves(balance([host("hv1", [vm("a", 4), vm("b", 8)]), host("hv2", [vm("c", 8)])]))).toEqual([]);
+  });
 });

@@ -225,4 +225,11 @@ describe("hosts", () => {
     expect(play(hosts, {}, [["hv1"]]).blockers).toEqual([]);
     expect(play(hosts, { comingBack: new Set([uuidOf("x")]) }, [["hv1"]]).blockers).toHaveLength(1);
   });
+
+  test("keep what was stopped and comes back as it is in their own turn", () => {
+    const off = vm("x", 2, { ...policy("leave"), state: "shutoff" });
+    const r = play([host("hv1", [off, vm("a", 1)]), host("hv2")], { comingBack: new Set([off.uuid]) }, [["hv1"]]);
+    expect(r.blockers).toEqual([]);
+    expect(r.hosts[0]).toMatchObject({ moves: [{ name: "a" }], stops: [], leaves: [] });
+  });
 });
