@@ -127,21 +127,14 @@ function closedObstacle(host: string, because: Reason): Obstacle {
   return { rule: because.rule, phrase, fix: because.fix };
 }
 
-/** The reserve is missing whatever moves. */
-export function noReserve(out: readonly string[], pool: PoolConfig): Blocker {
+/** The reserve is missing whatever moves; the same for each of the hosts that are out. */
+export function noReserve(out: readonly Site[], pool: PoolConfig): Blocker[] {
   const n = pool.capacity.spareHosts;
-  const host = out[0] ?? "";
-  return {
-    host,
-    uuid: "",
-    name: "",
-    reason: {
-      rule: "spare-hosts",
-      subject: listText(out) || "cluster",
-      text: `${out.length > 0 ? `without ${listText(out)} ` : ""}the hosts that take instances could not take in the loss of ${n === 1 ? "one" : n} more`,
-      fix: "lower capacity.spareHosts in the pool file, or add a host",
-    },
-    targets: [],
-    missingMib: 0,
+  const reason: Reason = {
+    rule: "spare-hosts",
+    subject: out[0]?.host.labels["cluster"] || "default",
+    text: `without ${listText(out.map((s) => s.name))} the hosts that take instances could not take in the loss of ${n === 1 ? "one" : n} more`,
+    fix: "lower capacity.spareHosts in the pool file, or add a host",
   };
+  return out.map(({ name: host }) => ({ host, uuid: "", name: "", reason, targets: [], missingMib: 0 }));
 }

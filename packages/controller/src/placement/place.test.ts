@@ -256,6 +256,7 @@ describe("a reserve", () => {
     expect(p.blockers.map((b) => [b.host, b.uuid, b.reason.rule, b.reason.text])).toEqual([
       ["hv1", "", "spare-hosts", "without hv1 the hosts that take instances could not take in the loss of one more"],
     ]);
+    expect(p.blockers[0]?.reason.subject).toBe("default");
     expect(went(p)).toEqual({ a: "hv2" });
   });
 

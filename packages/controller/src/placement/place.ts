@@ -47,13 +47,9 @@ export function placeOn(
 
   const arranger = new Arranger(sites, roles, pool);
   const blockers: Blocker[] = [];
-  if (!arranger.keepReserve())
-    blockers.push(
-      noReserve(
-        [...sites.keys()].filter((h) => roles.get(h)?.is === "source"),
-        pool,
-      ),
-    );
+  // Where nothing is taken out nothing is made worse.
+  const out = [...sites.values()].filter((site) => arranger.role(site.name).is === "source");
+  if (!arranger.keepReserve()) blockers.push(...noReserve(out, pool));
   const removed = smallestRemoval(leavers, (l) => mayStop.has(l.guest.instance.uuid), arranger);
   const rest = leavers.filter((l) => !removed.includes(l));
   const targets = arranger.arrange(rest) ?? new Map<Leaver, string>();
