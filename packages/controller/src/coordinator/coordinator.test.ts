@@ -82,7 +82,9 @@ function world(hosts: string[], answer: (ref: EffectRef) => StepResult | undefin
       hooks: [],
       cordonedBy: [],
     }));
-    const plan = planRun(fleet, scopeOf({ hosts, clusters: [], pods: [], zones: [] }), optionsOf(options));
+    const inventories = () => hosts.map((host) => withoutPlatform(host, t));
+    const scope = scopeOf({ hosts, clusters: [], pods: [], zones: [] });
+    const plan = planRun(fleet, scope, optionsOf(options), { inventories, pool: defaultPool, nowT: t });
     return coordinator.start({ run: "r1", ...plan, startedBy: "alice", requestId: "q1" });
   };
   return { coordinator, lines, settle, start, store, advance: (ms: number) => (t += ms), operatorCordons };

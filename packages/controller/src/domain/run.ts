@@ -65,6 +65,8 @@ export interface Run {
   readonly hosts: readonly HostRun[];
   readonly ledger: readonly LedgerRecord[];
   readonly startedAt: number;
+  /** Engine time of the start. */
+  readonly startedT: number;
   readonly endedAt?: number;
   readonly lastSeq: number;
 }

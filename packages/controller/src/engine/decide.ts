@@ -5,7 +5,7 @@ import type { Reason, RunOutcome, StepName } from "../domain/words.ts";
 import { budgetDenial, outTogether } from "./budget.ts";
 import type { Desk } from "./desk.ts";
 import { drain } from "./evacuate/drain.ts";
-import { stillFull } from "./evacuate/empty.ts";
+import { rehearseScope, stillFull } from "./evacuate/empty.ts";
 import { relocate } from "./evacuate/relocate.ts";
 import { restore } from "./evacuate/restore.ts";
 import { controllerResult, endOf, pausedReason } from "./result.ts";
@@ -117,7 +117,7 @@ class Draft {
   #advance(host: HostRun): void {
     const next = nextOf(this.#run, host);
     if (next.kind === "checked") {
-      this.records.push({ type: "host-checked", host: host.name });
+      this.#checked(host);
       return;
     }
     if (next.kind === "end") {
@@ -139,6 +139,19 @@ class Draft {
     // A decision of this controller, which agents are told for as long as it holds.
     if (step === "cordon" || step === "uncordon")
       this.records.push(endOf({ host: host.name, step, attempt }, controllerResult("ok", "", 0, 0)));
+  }
+
+  /** Its own checks have passed; the last one is that it can be emptied when its turn comes. */
+  #checked(host: HostRun): void {
+    const { name } = host;
+    const found = rehearseScope(this.#desk(host));
+    if (found.kind === "unknown") this.#wait(host, found.reason);
+    else if (found.kind === "feasible") this.records.push({ type: "host-checked", host: name });
+    else
+      this.records.push({
+        ...{ type: "host-ended", host: name, outcome: "failed" },
+        ...{ code: found.code, reason: found.text },
+      });
   }
 
   /** What has to be done before the next step after all; undefined while that is not known. */

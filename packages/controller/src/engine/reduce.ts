@@ -30,6 +30,7 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
       })),
       ledger: [],
       startedAt: at,
+      startedT: t,
       lastSeq: seq,
     };
   }

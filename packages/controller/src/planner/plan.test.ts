@@ -1,8 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { HostInventory } from "../domain/inventory.ts";
+import { defaultPool } from "../domain/pool.ts";
+import type { Surroundings } from "./evacuation.ts";
 import { type KnownHost, optionsOf, planRun, scopeOf } from "./plan.ts";
 
 const stages = ["PreFlight", "PreMaintenance", "Maintenance", "PostMaintenance"];
+
+function withoutPlatform(name: string): HostInventory {
+  const inventory = { seq: 1, platform: "none", problem: "", instances: [], cordonedBy: "" };
+  return { host: name, labels: {}, connected: true, readT: 0, inventory };
+}
 
 function host(name: string, labels: Record<string, string> = {}, over: Partial<KnownHost> = {}): KnownHost {
   return {
@@ -18,6 +26,21 @@ function host(name: string, labels: Record<string, string> = {}, over: Partial<K
   };
 }
 
+/** Hosts without a platform, whatever they are called. */
+const names = [
+  "hv10",
+  "hv2",
+  "hv1",
+  "hv3",
+  "lone",
+  "down",
+  "bad",
+  "nodir",
+  "h",
+  ...Array.from({ length: 20 }, (_, i) => `h${i}`),
+];
+const around: Surroundings = { inventories: () => names.map(withoutPlatform), pool: defaultPool, nowT: 0 };
+
 const none: Record<"hosts" | "clusters" | "pods" | "zones", string[]> = {
   hosts: [],
   clusters: [],
@@ -32,7 +55,7 @@ const fleet = [
   host("lone"),
 ];
 const order = (scope: Partial<typeof none>, options = {}) =>
-  planRun(fleet, scopeOf({ ...none, ...scope }), optionsOf(options)).hosts.map(
+  planRun(fleet, scopeOf({ ...none, ...scope }), optionsOf(options), around).hosts.map(
     (h) => `${h.wave}:${h.cluster}:${h.name}`,
   );
 
@@ -54,7 +77,7 @@ describe("the order of a run", () => {
         fc.integer({ min: 1, max: 5 }),
         (clusters, maxOut) => {
           const hosts = clusters.map((c, i) => host(`h${i}`, { cluster: `c${c}`, zone: "z" }));
-          const plan = planRun(hosts, scopeOf({ ...none, zones: ["z"] }), optionsOf({ maxOut }));
+          const plan = planRun(hosts, scopeOf({ ...none, zones: ["z"] }), optionsOf({ maxOut }), around);
           expect(new Set(plan.hosts.map((h) => h.name)).size).toBe(hosts.length);
           for (const wave of Map.groupBy(plan.hosts, (h) => h.wave).values()) {
             expect(wave.length).toBeLessThanOrEqual(maxOut);
@@ -108,7 +131,7 @@ describe("options", () => {
 
 describe("what stands against a plan", () => {
   const plan = (...hosts: KnownHost[]) =>
-    planRun(hosts, scopeOf({ ...none, hosts: hosts.map((h) => h.name) }), optionsOf({}));
+    planRun(hosts, scopeOf({ ...none, hosts: hosts.map((h) => h.name) }), optionsOf({}), around);
 
   test("is named: host, rule, way out", () => {
     const bad = {
@@ -154,7 +177,7 @@ describe("a run whose work is a reboot", () => {
   test("needs no Maintenance hook, and reboots always unless told to look first", () => {
     const options = optionsOf({ op: "reboot" });
     expect(options.reboot).toBe("always");
-    const plan = planRun([host("h", {}, { hooks: [] })], scopeOf({ ...none, hosts: ["h"] }), options);
+    const plan = planRun([host("h", {}, { hooks: [] })], scopeOf({ ...none, hosts: ["h"] }), options, around);
     expect([plan.skipped, plan.steps["h"]]).toEqual([
       [],
       ["inspect", "gate", "cordon", "drain", "reboot", "restore", "uncordon"],

@@ -1,7 +1,7 @@
 import { naturalCompare, nearest, SlipwayError, splitPayload } from "@slipway/shared";
 import type { PlannedHost } from "../domain/events.ts";
-import type { HostInventory } from "../domain/inventory.ts";
 import { defaultOptions, type Reason, type RunOptions, type Scope, type StepName } from "../domain/words.ts";
+import { checkMoves, type Evacuation, rehearseRun, type Surroundings } from "./evacuation.ts";
 
 /** What the planner knows of a host of the fleet. */
 export interface KnownHost {
@@ -14,8 +14,6 @@ export interface KnownHost {
   readonly hooksProblem: string;
   readonly hooks: readonly { stage: string; file: string; sha256: string; problem: string }[];
   readonly cordonedBy: readonly string[];
-  /** What is on it, as its agent told last; absent when it never has. */
-  readonly picture?: HostInventory;
 }
 
 export interface Plan {
@@ -29,6 +27,8 @@ export interface Plan {
   /** Why a run of this plan would fail before it changed anything. */
   readonly blockers: readonly Reason[];
   readonly warnings: readonly Reason[];
+  /** Instances: where they go, who is stopped by what right, in numbers. Without the blockers and warnings, which are above. */
+  readonly evacuation: Pick<Evacuation, "hosts" | "moves" | "floor">;
 }
 
 /** Seven days; far below 2^31 milliseconds, where timers wrap around. */
@@ -79,6 +79,8 @@ export function optionsOf(given: Partial<Omit<RunOptions, "args">>): RunOptions 
       });
   oneOf("on-failure", options.onFailure, ["cordoned", "uncordon"]);
   oneOf("op", options.op, ["hooks", "reboot", "drain", "restore", "move"]);
+  oneOf("return", options.return, ["none", "preferred", "exact"]);
+  oneOf("on-drain-failure", options.onDrainFailure, ["stay", "return"]);
   oneOf("reboot", options.reboot, ["if-asked", "if-required", "always"]);
   if (options.op === "reboot" && given.reboot === "if-asked")
     throw new SlipwayError("bad-input", "reboot: if-asked means nothing when the reboot is the work", {
@@ -98,17 +100,21 @@ function oneOf(name: string, value: string, allowed: readonly string[]): void {
     throw new SlipwayError("bad-input", `${name}: "${value}" is not known`, { fix: `choose ${allowed.join(" or ")}` });
 }
 
+/** The hosts that a scope means, in the order of a run. Errors: `not-found` with the nearest name. */
+export function hostsOf(fleet: readonly KnownHost[], scope: Scope): string[] {
+  return byCluster(resolve(fleet, scope)).flatMap(([, hosts]) => hosts.map((h) => h.name));
+}
+
+function byCluster(hosts: readonly KnownHost[]): [string, KnownHost[]][] {
+  return [...Map.groupBy(hosts, (h) => clusterOf(h.labels))];
+}
+
 /** Computes what a run would do; the same function makes the run, so `plan` and `start` cannot differ. */
-export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunOptions): Plan {
+export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunOptions, around: Surroundings): Plan {
   const chosen = resolve(fleet, scope);
-  const byCluster = new Map<string, KnownHost[]>();
-  for (const host of chosen) {
-    const cluster = clusterOf(host.labels);
-    byCluster.set(cluster, [...(byCluster.get(cluster) ?? []), host]);
-  }
   const hosts: PlannedHost[] = [];
   let wave = 0;
-  for (const [cluster, members] of byCluster)
+  for (const [cluster, members] of byCluster(chosen))
     for (const [i, host] of members.entries()) {
       if (i % options.maxOut === 0) wave++;
       hosts.push({ name: host.name, cluster, wave });
@@ -117,6 +123,7 @@ export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunO
   const skipped: Reason[] = [];
   const blockers: Reason[] = [];
   const warnings: Reason[] = [];
+  const needsHooks = options.op === "hooks" || options.op === "reboot";
   for (const host of chosen) {
     const has = (stage: string) => host.hooks.some((h) => h.stage === stage);
     const problems = host.hooks.filter((h) => h.problem !== "");
@@ -127,14 +134,14 @@ export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunO
         text: `${host.name}: its agent is not connected (${host.lastSeen})`,
         fix: `start slipway-agent on ${host.name}, or leave it out`,
       });
-    else if (host.hooksProblem !== "")
+    else if (host.hooksProblem !== "" && needsHooks)
       blockers.push({
         rule: "hooks-dir",
         subject: host.name,
         text: `${host.name}: ${host.hooksProblem}`,
         fix: "set rolling.maintenance.hooks.dir",
       });
-    for (const hook of problems)
+    for (const hook of needsHooks ? problems : [])
       blockers.push({
         rule: "invalid-hook",
         subject: host.name,
@@ -149,7 +156,7 @@ export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunO
         fix: `put one into ${host.hooksDir || "its hooks directory"}`,
       });
     }
-    if (host.cordonedBy.length > 0)
+    if (host.cordonedBy.length > 0 && options.op !== "restore" && options.op !== "move")
       warnings.push({
         rule: "already-cordoned",
         subject: host.name,
@@ -160,11 +167,43 @@ export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunO
       });
     steps[host.name] = stepsOf(has, options);
   }
-  warnings.push(...differingHooks(chosen));
-  return { scope, options, hosts, steps, skipped, blockers, warnings };
+  if (needsHooks) warnings.push(...differingHooks(chosen));
+  const evacuation = evacuationOf(
+    fleet,
+    hosts.filter((h) => !skipped.some((s) => s.subject === h.name)),
+    options,
+    around,
+  );
+  const away = new Set(chosen.filter((h) => !h.connected).map((h) => h.name));
+  // That its agent is away has been said.
+  blockers.push(...evacuation.blockers.filter((b) => !b.isUnknown || !away.has(b.host)).map((b) => b.reason));
+  warnings.push(...evacuation.warnings);
+  return { scope, options, hosts, steps, skipped, blockers, warnings, evacuation };
+}
+
+function evacuationOf(
+  fleet: readonly KnownHost[],
+  hosts: readonly PlannedHost[],
+  options: RunOptions,
+  around: Surroundings,
+): Evacuation {
+  const cordoned = new Map(fleet.filter((h) => h.cordonedBy.length > 0).map((h) => [h.name, h.cordonedBy]));
+  const closed = (host: string): Reason | undefined => {
+    const holders = cordoned.get(host);
+    if (!holders) return undefined;
+    const who = holders.map((h) => (h === "operator" ? "an operator" : `run ${h}`)).join(" and ");
+    const text = `${host} is cordoned by ${who}`;
+    return { rule: "cordoned", subject: host, text, fix: `slipway uncordon ${host}` };
+  };
+  return options.op === "move"
+    ? checkMoves(hosts, options.moves, around, closed)
+    : rehearseRun(hosts, options, around, closed);
 }
 
 function stepsOf(has: (stage: string) => boolean, options: RunOptions): StepName[] {
+  if (options.op === "drain") return ["gate", "cordon", "drain"];
+  if (options.op === "restore") return ["restore", "uncordon"];
+  if (options.op === "move") return ["move"];
   const always: StepName[] = has("PreFlight") ? ["inspect", "PreFlight"] : ["inspect"];
   if (options.op === "hooks" && !has("Maintenance")) return always;
   return [

@@ -7,7 +7,7 @@ import type { StepResult } from "../domain/events.ts";
 import type { AgentTask, EffectRef } from "../domain/fleet.ts";
 import type { HostInventory } from "../domain/inventory.ts";
 import { defaultPool, type PoolConfig } from "../domain/pool.ts";
-import type { RunOptions } from "../domain/words.ts";
+import type { RunOptions, Scope } from "../domain/words.ts";
 import { reportOf } from "../engine/report.ts";
 import { controllerResult } from "../engine/result.ts";
 import { type KnownHost, optionsOf, planRun, scopeOf } from "../planner/plan.ts";
@@ -134,13 +134,20 @@ export class TestPool {
       ...{ name: h.name, labels: { cluster: "c1", ...h.labels }, connected: h.connected, lastSeen: "" },
       ...{ hooksDir: "/h", hooksProblem: "", cordonedBy: this.coordinator.cordonHolders(h.name) },
       hooks: [{ stage: "Maintenance", file: "/h/Maintenance", sha256: "", problem: "" }],
-      ...(this.#picture(h) ? { picture: this.#picture(h) as HostInventory } : {}),
     }));
+  }
+
+  plan(scope: Scope, options: Partial<RunOptions> = {}) {
+    return planRun(this.known(), scope, optionsOf(options), {
+      inventories: () => this.pictures(),
+      pool: this.pool,
+      nowT: this.now,
+    });
   }
 
   start(hosts: readonly string[], options: Partial<RunOptions> = {}, run = "r1") {
     const scope = scopeOf({ hosts, clusters: [], pods: [], zones: [] });
-    const plan = planRun(this.known(), scope, optionsOf(options));
+    const plan = this.plan(scope, options);
     this.coordinator.start({
       run,
       scope,
@@ -216,6 +223,10 @@ export class TestPool {
     return this.lines.filter((l) => l.startsWith("instance ") || l.includes("ledger"));
   }
 
+  pictures(): HostInventory[] {
+    return [...this.hosts.values()].flatMap((h) => this.#picture(h) ?? []);
+  }
+
   #controller(): Coordinator {
     const coordinator: Coordinator = new Coordinator({
       store: this.store,
@@ -239,7 +250,7 @@ export class TestPool {
         },
         cluster: (name) => (this.hosts.has(name) ? "c1" : undefined),
         members: () => [...this.hosts.keys()],
-        inventories: () => [...this.hosts.values()].flatMap((h) => this.#picture(h) ?? []),
+        inventories: () => this.pictures(),
         pool: () => this.pool,
       },
       trouble: (text) => this.lines.push(text),
