@@ -1,13 +1,27 @@
+import { commandProbe } from "./command/probe.ts";
 import { etcdProbe } from "./etcd/probe.ts";
 import { etcdV2Probe } from "./etcd/v2.ts";
+import { fleetProbe } from "./fleet/probe.ts";
 import { glusterProbe } from "./gluster/probe.ts";
 import { type ProbesOptions, probeJobs } from "./jobs.ts";
 import type { Probe } from "./probe.ts";
+import { dnsProbe, httpProbe, tcpProbe } from "./reach/probe.ts";
+import { systemdProbe } from "./systemd/probe.ts";
 
 export type { ProbesOptions } from "./jobs.ts";
 
 /** Every kind of system that this agent can read. */
-export const probes: readonly Probe[] = [etcdProbe, etcdV2Probe, glusterProbe];
+export const probes: readonly Probe[] = [
+  etcdProbe,
+  etcdV2Probe,
+  glusterProbe,
+  fleetProbe,
+  systemdProbe,
+  commandProbe(),
+  tcpProbe,
+  dnsProbe,
+  httpProbe,
+];
 
 /** The agent's probes, as the jobs that its core asks for. */
 export function createProbes(options: ProbesOptions) {

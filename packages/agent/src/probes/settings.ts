@@ -67,9 +67,13 @@ export class SettingsReader {
     return value.replace(/\/+$/, "");
   }
 
+  /** Names of those that nobody has asked for yet. */
+  others(): readonly string[] {
+    return Object.keys(this.#values).filter((name) => !this.#known.has(name));
+  }
+
   end(): void {
-    for (const name of Object.keys(this.#values)) {
-      if (this.#known.has(name)) continue;
+    for (const name of this.others()) {
       const guess = nearest(name, [...this.#known]);
       const known = [...this.#known].join(", ") || "it takes none";
       fail(`setting ${name} is not known${guess ? `; did you mean ${guess}?` : ` (known: ${known})`}`);
