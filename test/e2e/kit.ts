@@ -47,7 +47,24 @@ export interface Report {
       durationMs: number;
       output: string;
     }[];
+    instances: {
+      name: string;
+      verb: string;
+      purpose: string;
+      from: string;
+      to: string;
+      outcome: string;
+      reason: string;
+    }[];
+    notes: { text: string }[];
   }[];
+  ledger: { host: string; kind: string; change: string; instance: string }[];
+}
+
+/** An instance of the simulated platform, in the words of its files. */
+export interface SeedInstance {
+  readonly name: string;
+  readonly [word: string]: unknown;
 }
 
 /** An embedded pool of real processes, with everything in one temporary directory. */
@@ -67,7 +84,7 @@ export class Pool {
   /** Brings a pool up; ends with everything ended and removed when `stop` is called. `dir`: an existing directory to keep. */
   static async start(
     hosts: number | Record<string, Record<string, string>>,
-    options: { dir?: string; args?: string[] } = {},
+    options: { dir?: string; args?: string[]; instances?: Record<string, readonly SeedInstance[]> } = {},
   ): Promise<Pool> {
     const dir = options.dir ?? mkdtempSync(join(tmpdir(), "slipway-e2e-"));
     const args = ["dev", "--dir", dir, ...(options.args ?? [])];
@@ -76,7 +93,10 @@ export class Pool {
     if (typeof hosts === "number") args.push("--hosts", String(hosts));
     else {
       const pool = join(dir, "pool.yaml");
-      writeFileSync(pool, JSON.stringify({ hosts: Object.entries(hosts).map(([name, labels]) => ({ name, labels })) }));
+      const seeded = Object.entries(hosts).map(([name, labels]) => ({
+        ...{ name, labels, instances: options.instances?.[name] ?? [] },
+      }));
+      writeFileSync(pool, JSON.stringify({ hosts: seeded }));
       args.push("--pool", pool);
     }
     const dev = spawn(process.execPath, [cli, ...args], { stdio: ["ignore", "pipe", "pipe"] });
@@ -165,6 +185,17 @@ export class Pool {
     } catch {
       throw new Error(`report ${run}: ${stdout}${stderr}`);
     }
+  }
+
+  /** What lies on each host of the simulated world, "name" or "name (state)"; independent of what anybody says of it. */
+  world(): Record<string, string[]> {
+    const on = (host: string) => {
+      const dir = join(this.dir, "world", host);
+      const files = readdirSync(dir).filter((f) => /^[0-9a-f-]{36}\.json$/.test(f));
+      const read = files.map((f) => JSON.parse(readFileSync(join(dir, f), "utf8")) as { name: string; state?: string });
+      return read.map((i) => ((i.state ?? "running") === "running" ? i.name : `${i.name} (${i.state})`)).sort();
+    };
+    return Object.fromEntries(this.hosts.map((host) => [host, on(host)]));
   }
 
   hooksDir(host: string): string {

@@ -252,7 +252,7 @@ test("the ledger names the instance", async () => {
     ...{ kind: "instance", instance: "db-1", uuid: uuid(1) },
   };
   const { entries } = message(operatorWire.ListLedgerResponseSchema, { entries: [entry] });
-  expect(renderLedger(entries, NOW, plainPaint)[1]).toMatch(/^hv1 +stop db-1 +4f2a/);
+  expect(renderLedger(entries, NOW, plainPaint)[1]).toMatch(/^hv1 +stop db-1 +4f2a .* slipway restore hv1/);
 });
 
 test("a rebalance: the moves, the weights before and after, what stays", async () => {

@@ -96,6 +96,10 @@ export function changeText(entry: Pick<operatorWire.LedgerEntry, "change" | "ins
   return entry.instance === "" || change.includes(entry.instance) ? change : `${change} ${clean(entry.instance)}`;
 }
 
-export function clearCommand(entry: Pick<operatorWire.LedgerEntry, "undo" | "host">): string {
-  return entry.undo.startsWith("uncordon") ? `slipway uncordon ${clean(entry.host)}` : clean(entry.undo);
+/** The command that undoes a change. What a drain stopped is started by the restore of its host, which puts the host back too. */
+export function clearCommand(entry: Pick<operatorWire.LedgerEntry, "undo" | "host" | "kind" | "note">): string {
+  const host = clean(entry.host);
+  const restore = `slipway restore ${host}`;
+  if (entry.kind === "instance" || entry.note.includes(restore)) return restore;
+  return entry.undo.startsWith("uncordon") ? `slipway uncordon ${host}` : clean(entry.undo);
 }

@@ -58,7 +58,7 @@ export class InstancesApi {
 
   get(request: operatorWire.GetInstanceRequest): { instance: InstanceView; targets: TargetView[] } {
     const { roster, coordinator, clock } = this.#ports;
-    const { host, instance, others } = this.find(request.instance);
+    const { host, instance, others } = findInstance(this.#ports, request.instance);
     const cluster = clusterOf(host.labels);
     const hosts = roster.inventories(cluster);
     const targets = hosts
@@ -69,35 +69,6 @@ export class InstancesApi {
         return { host: target.host, possible: reasons.length === 0, reasons: reasons.map(reasonView) };
       });
     return { instance: this.#view(host, instance, [{ host: host.host, state: instance.state }, ...others]), targets };
-  }
-
-  /** The instance of that name or uuid. Errors: `not-found` with the nearest name, `bad-input` when several have the name. */
-  find(text: string): Found {
-    const found: { host: HostInventory; instance: Instance }[] = [];
-    const byUuid = UUID_PATTERN.test(text.toLowerCase());
-    const all = this.#all();
-    for (const host of all)
-      for (const instance of host.inventory.instances)
-        if (instance.name === text || (byUuid && instance.uuid === text.toLowerCase())) found.push({ host, instance });
-    const uuids = new Map(found.map((f) => [f.instance.uuid, f]));
-    if (uuids.size > 1)
-      throw new SlipwayError(
-        "bad-input",
-        `instance ${JSON.stringify(text)}: ${uuids.size} have that name, ${[...uuids.values()].map((f) => `${f.instance.uuid} on ${f.host.host}`).join(", ")}`,
-        { fix: "name it by its uuid" },
-      );
-    const best = found.find((f) => live.has(f.instance.state)) ?? found[0];
-    if (!best) {
-      const near = nearest(
-        text,
-        all.flatMap((h) => h.inventory.instances.map((i) => i.name)),
-      );
-      throw new SlipwayError("not-found", `instance ${JSON.stringify(text)}: there is none of that name or uuid`, {
-        fix: near ? `did you mean ${near}?` : "see slipway instance list",
-      });
-    }
-    const others = found.filter((f) => f !== best).map((f) => ({ host: f.host.host, state: f.instance.state }));
-    return { ...best, others };
   }
 
   /** Why the instance cannot be moved to one host, with everything that runs there; empty when it can. */
@@ -158,19 +129,47 @@ export class InstancesApi {
     });
   }
 
-  #all(): HostInventory[] {
-    const { registry, roster } = this.#ports;
-    const clusters = new Set(registry.entries().map((e) => clusterOf(e.facts.labels)));
-    return [...clusters].flatMap((c) => roster.inventories(c));
-  }
-
   /** Which hosts know which instance, by uuid. */
   #everywhere(): Map<string, { host: string; state: string }[]> {
     const out = new Map<string, { host: string; state: string }[]>();
-    for (const { host, inventory } of this.#all())
+    for (const { host, inventory } of everyInventory(this.#ports))
       for (const { uuid, state } of inventory.instances) out.set(uuid, [...(out.get(uuid) ?? []), { host, state }]);
     return out;
   }
+}
+
+/** The instance of that name or uuid. Errors: `not-found` with the nearest name, `bad-input` when several have the name. */
+export function findInstance(ports: Pick<ApiPorts, "registry" | "roster">, text: string, where = "instance"): Found {
+  const found: { host: HostInventory; instance: Instance }[] = [];
+  const byUuid = UUID_PATTERN.test(text.toLowerCase());
+  const all = everyInventory(ports);
+  for (const host of all)
+    for (const instance of host.inventory.instances)
+      if (instance.name === text || (byUuid && instance.uuid === text.toLowerCase())) found.push({ host, instance });
+  const uuids = new Map(found.map((f) => [f.instance.uuid, f]));
+  if (uuids.size > 1)
+    throw new SlipwayError(
+      "bad-input",
+      `${where} ${JSON.stringify(text)}: ${uuids.size} have that name, ${[...uuids.values()].map((f) => `${f.instance.uuid} on ${f.host.host}`).join(", ")}`,
+      { fix: "name it by its uuid" },
+    );
+  const best = found.find((f) => live.has(f.instance.state)) ?? found[0];
+  if (!best) {
+    const near = nearest(
+      text,
+      all.flatMap((h) => h.inventory.instances.map((i) => i.name)),
+    );
+    throw new SlipwayError("not-found", `${where} ${JSON.stringify(text)}: there is none of that name or uuid`, {
+      fix: near ? `did you mean ${near}?` : "see slipway instance list",
+    });
+  }
+  const others = found.filter((f) => f !== best).map((f) => ({ host: f.host.host, state: f.instance.state }));
+  return { ...best, others };
+}
+
+function everyInventory({ registry, roster }: Pick<ApiPorts, "registry" | "roster">): HostInventory[] {
+  const clusters = new Set(registry.entries().map((e) => clusterOf(e.facts.labels)));
+  return [...clusters].flatMap((c) => roster.inventories(c));
 }
 
 /** Errors for a cluster that no host is in. */

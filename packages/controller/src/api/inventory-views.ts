@@ -4,8 +4,9 @@ import type { operatorWire, platformWire } from "@slipway/shared/wire";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { InstanceRule, PoolConfig } from "../domain/pool.ts";
 import { pictureProblem } from "../placement/picture.ts";
+import type { HostTurn } from "../placement/rehearse.ts";
 import { siteOf } from "../placement/room.ts";
-import { settle } from "../placement/settle.ts";
+import { memoryOf, settle } from "../placement/settle.ts";
 
 export type InstanceView = MessageInitShape<typeof operatorWire.InstanceViewSchema>;
 export type HostPlatform = MessageInitShape<typeof operatorWire.HostPlatformSchema>;
@@ -67,6 +68,33 @@ export function instanceView(
     run: rest.run,
     alsoOn: [...rest.alsoOn],
   };
+}
+
+/** What becomes of the instances of one host in its turn, by what is done with them. */
+export function plannedInstances(
+  turn: HostTurn | undefined,
+  hosts: readonly HostInventory[],
+  pool: PoolConfig,
+): MessageInitShape<typeof operatorWire.PlannedInstanceSchema>[] {
+  if (!turn) return [];
+  const known = new Map<string, Instance>(hosts.flatMap((h) => h.inventory.instances.map((i) => [i.uuid, i])));
+  const planned = (uuid: string, name: string, action: string, host = "") => {
+    const instance = known.get(uuid);
+    const memoryMib = instance ? memoryOf(instance) : 0;
+    const words = instance ? settingsOf(instance, pool).find((s) => s.name === "policy") : undefined;
+    const by = action === "migrate" || action === "return" ? "" : words?.value === action ? words.from : "consent";
+    return { uuid, name, action, host, by, memoryMib };
+  };
+  const policyOf = (uuid: string) => {
+    const instance = known.get(uuid);
+    return instance && settle(instance, pool).policy === "migrate-with-storage" ? "migrate-with-storage" : "migrate";
+  };
+  return [
+    ...turn.moves.map((m) => planned(m.uuid, m.name, policyOf(m.uuid), m.to)),
+    ...turn.stops.map((s) => planned(s.uuid, s.name, s.how)),
+    ...turn.leaves.map((l) => planned(l.uuid, l.name, "leave")),
+    ...turn.returns.map((m) => planned(m.uuid, m.name, "return", m.from)),
+  ];
 }
 
 const words = ["policy", "weight", "tier", "group", "apart", "home", "requires"] as const;

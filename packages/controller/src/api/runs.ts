@@ -3,11 +3,13 @@ import { nearest, SlipwayError } from "@slipway/shared";
 import { operatorWire } from "@slipway/shared/wire";
 import type { Recorded } from "../domain/events.ts";
 import type { Run } from "../domain/run.ts";
+import type { RunOptions } from "../domain/words.ts";
 import type { Command } from "../engine/commands.ts";
 import { describe } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
-import { optionsOf, type Plan, planRun, scopeOf } from "../planner/plan.ts";
+import { hostsOf, optionsOf, type Plan, planRun, scopeOf } from "../planner/plan.ts";
 import type { ApiPorts } from "./deps.ts";
+import { findInstance } from "./instances.ts";
 import {
   lineView,
   optionsFrom,
@@ -36,7 +38,7 @@ export class RunsApi {
   }
 
   async plan(request: operatorWire.PlanRequest): Promise<{ plan: PlanView }> {
-    return { plan: planView(await this.#plan(request.scope, request.options)) };
+    return { plan: planView(await this.#plan(request.scope, request.options), this.#ports.roster) };
   }
 
   async start(request: operatorWire.StartRunRequest, who: string): Promise<{ run: string; plan: PlanView }> {
@@ -47,7 +49,7 @@ export class RunsApi {
     const plan = await this.#plan(request.scope, request.options);
     const { scope, options, hosts } = plan;
     const run = coordinator.start({ run: this.#newId(), scope, options, hosts, startedBy: who, requestId });
-    return { run, plan: planView(plan) };
+    return { run, plan: planView(plan, this.#ports.roster) };
   }
 
   list(request: operatorWire.ListRunsRequest): { runs: RunView[] } {
@@ -89,21 +91,19 @@ export class RunsApi {
     wireScope: operatorWire.Scope | undefined,
     wireOptions: operatorWire.RunOptions | undefined,
   ): Promise<Plan> {
-    const { registry, coordinator, sessions } = this.#ports;
+    const { registry, coordinator, sessions, roster, store, clock } = this.#ports;
     const scope = scopeOf(wireScope ?? { hosts: [], clusters: [], pods: [], zones: [] });
-    const options = optionsOf(optionsFrom(wireOptions));
-    const compute = () =>
-      planRun(
-        registry.known((h) => coordinator.cordonHolders(h)),
-        scope,
-        options,
-      );
-    // First to learn which hosts the scope means, then with what they say their hooks are now.
-    const silent = await sessions.refreshHooks(
-      compute().hosts.map((h) => h.name),
-      HOOKS_MS,
-    );
-    const plan = compute();
+    const options = this.#withNames(optionsOf(optionsFrom(wireOptions)));
+    const fleet = () => registry.known((h) => coordinator.cordonHolders(h));
+    // A plan goes by what hosts say their hooks are now.
+    const silent = await sessions.refreshHooks(hostsOf(fleet(), scope), HOOKS_MS);
+    const stopped = store.runs.ledger(false).filter((row) => row.kind === "instance");
+    const plan = planRun(fleet(), scope, options, {
+      inventories: (cluster) => roster.inventories(cluster),
+      pool: roster.pool(),
+      nowT: clock.engineMs(),
+      comingBack: new Set(stopped.map((row) => row.subject)),
+    });
     const stale = silent.map((host) => ({
       rule: "hooks-not-fresh",
       subject: host,
@@ -113,16 +113,26 @@ export class RunsApi {
     return { ...plan, warnings: [...plan.warnings, ...stale] };
   }
 
+  /** Consents by name, whether they were given by name or uuid. Errors: `not-found`, `bad-input` when a name is not enough. */
+  #withNames(options: RunOptions): RunOptions {
+    const names = options.consentStop.map((text) => findInstance(this.#ports, text, "consent-stop").instance.name);
+    for (const name of names) findInstance(this.#ports, name, "consent-stop");
+    return { ...options, consentStop: [...new Set(names)] };
+  }
+
   /** The plan of a run that a repeated request made, as far as the run still tells it. */
   #planOf(id: string): PlanView {
     const { spec } = this.#required(id);
     const { scope, options, hosts } = spec;
-    const plan = { scope, options, hosts, steps: {}, skipped: [], blockers: [], warnings: [] };
-    return planView(plan);
+    const noMoves = { hosts: [], moves: 0, floor: 0 };
+    const plan = { scope, options, hosts, steps: {}, skipped: [], blockers: [], warnings: [], evacuation: noMoves };
+    return planView(plan, this.#ports.roster);
   }
 
   #view(run: Run): RunView {
-    return runView(run, this.#ports.coordinator.waits(run.spec.run), "full");
+    const { coordinator, progress } = this.#ports;
+    const { run: id } = run.spec;
+    return runView(run, coordinator.waits(id), "full", (on, step) => progress.percentOf(id, on, step));
   }
 
   #required(id: string): Run {

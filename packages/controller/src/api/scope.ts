@@ -1,5 +1,5 @@
 import type { operatorWire } from "@slipway/shared/wire";
-import { optionsOf, planRun, scopeOf } from "../planner/plan.ts";
+import { hostsOf, scopeOf } from "../planner/plan.ts";
 import type { ApiPorts } from "./deps.ts";
 
 /** Names of the hosts of a scope, in the order of a run. Errors: `bad-input`, `not-found`. */
@@ -9,7 +9,7 @@ export function hostsOfScope(
 ): string[] {
   const chosen = scopeOf(scope ?? { hosts: [], clusters: [], pods: [], zones: [] });
   const fleet = registry.known((h) => coordinator.cordonHolders(h));
-  return planRun(fleet, chosen, optionsOf({})).hosts.map((h) => h.name);
+  return hostsOf(fleet, chosen);
 }
 
 /** The hosts of a scope, or of the whole fleet when none is given. */

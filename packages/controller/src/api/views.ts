@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationText } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
+import type { Roster } from "../coordinator/ports.ts";
 import type { Wait } from "../domain/fleet.ts";
 import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import type { Reason, RunOptions, Scope } from "../domain/words.ts";
@@ -11,6 +12,7 @@ import type { Plan } from "../planner/plan.ts";
 import type { AuditRecord } from "../store/audit.ts";
 import type { LedgerRow } from "../store/runs.ts";
 import { actionsInHand, countsOf, type PercentOf, settledActions } from "./action-views.ts";
+import { plannedInstances } from "./inventory-views.ts";
 
 export type RunView = MessageInitShape<typeof operatorWire.RunViewSchema>;
 export type PlanView = MessageInitShape<typeof operatorWire.PlanViewSchema>;
@@ -185,8 +187,16 @@ export function optionsText(wire: operatorWire.RunOptions | undefined): string {
     .join(", ");
 }
 
-export function planView(plan: Plan): PlanView {
-  const planned = (name: string, cluster: string) => ({ host: name, cluster, steps: [...(plan.steps[name] ?? [])] });
+/** `roster`: what the pictures say of the instances that the plan names. */
+export function planView(plan: Plan, roster: Pick<Roster, "inventories" | "pool">): PlanView {
+  const planned = (name: string, cluster: string) => ({
+    ...{ host: name, cluster, steps: [...(plan.steps[name] ?? [])] },
+    instances: plannedInstances(
+      plan.evacuation.hosts.find((h) => h.host === name),
+      roster.inventories(cluster),
+      roster.pool(),
+    ),
+  });
   const waves = Map.groupBy(plan.hosts, (h) => h.wave);
   return {
     waves: [...waves].map(([number, hosts]) => ({
@@ -202,6 +212,8 @@ export function planView(plan: Plan): PlanView {
     warnings: plan.warnings.map(reasonView),
     options: optionsView(plan.options),
     hosts: plan.hosts.map((h) => h.name),
+    moves: plan.evacuation.moves,
+    floor: plan.evacuation.floor,
   };
 }
 

@@ -6,7 +6,6 @@ import type { Run } from "../domain/run.ts";
 import { describe } from "../engine/describe.ts";
 import { reduce } from "../engine/reduce.ts";
 import type { Progress } from "../fleet/progress.ts";
-import type { PercentOf } from "./action-views.ts";
 import type { ApiPorts } from "./deps.ts";
 import { foldLines, unknownRun } from "./runs.ts";
 import { lineView, runView } from "./views.ts";
@@ -152,12 +151,8 @@ class Watcher {
     this.#snapshotDue = false;
     const waits = this.#run.state === "ended" ? [] : this.#ports.coordinator.waits(this.#id);
     this.#waits = JSON.stringify(waits);
-    this.#write({ message: { case: "snapshot", value: runView(this.#run, waits, "snapshot", this.#percentOf()) } });
-  }
-
-  #percentOf(): PercentOf {
-    const told = new Map(this.#ports.progress.of(this.#id).map((p) => [`${p.host} ${p.stage}`, p.percent]));
-    return (on, step) => told.get(`${on} ${step}`);
+    const percentOf = (on: string, step: string) => this.#ports.progress.percentOf(this.#id, on, step);
+    this.#write({ message: { case: "snapshot", value: runView(this.#run, waits, "snapshot", percentOf) } });
   }
 
   #lookAtWaits(): void {

@@ -22,6 +22,10 @@ export class ProgressBoard {
     return [...(this.#byRun.get(run)?.values() ?? [])];
   }
 
+  percentOf(run: string, host: string, stage: string): number | undefined {
+    return this.#byRun.get(run)?.get(`${host} ${stage}`)?.percent;
+  }
+
   /** What a step, or a whole run, told is over. */
   forget(run: string, step?: { readonly host: string; readonly stage: string }): void {
     if (step === undefined) this.#byRun.delete(run);
