@@ -13,6 +13,7 @@ const table = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 44 22 8:3 / /srv/with\\040space rw master:2 - ocfs2 /dev/sdc rw
 45 22 0:45 /sub /srv/c rw - ceph 10.0.0.1:6789,10.0.0.2:6789:/ rw
 46 22 0:46 / /srv/f rw - fuse.ceph ceph-fuse rw
+47 22 0:47 / /srv/v rw - fuse.glusterfs glusterfs:(null) rw
 garbage
 `;
 const shared = Object.fromEntries(parseMounts(table, identities).map((one) => [one.mountPoint, one.sharedAs]));
@@ -28,6 +29,7 @@ describe("mounts", () => {
       "/srv/with space": "ocfs2 uuid-1",
       "/srv/c": "cephfs 10.0.0.1:6789,10.0.0.2:6789://sub",
       "/srv/f": "",
+      "/srv/v": "",
     });
   });
   test("hide what was mounted there before", () => {

@@ -50,7 +50,8 @@ function identityOf(type: string, source: string, identities: Identities): strin
       return "";
     case "gluster": {
       const volume = /^[^:]+:\/?([^/]+)/.exec(source)?.[1];
-      return volume === undefined ? "" : identities.glusterVolume(volume) || source;
+      // Mounted by a volume file of its own, it has no name: "glusterfs:(null)".
+      return volume === undefined || volume === "(null)" ? "" : identities.glusterVolume(volume) || source;
     }
     case "ocfs2":
     case "gfs2":

@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { closeSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 /** How a call of virsh ended. `text` is one line for people: empty when it is ok. */
 export interface Answer {
@@ -11,6 +14,7 @@ export interface Answer {
 export interface CallOptions {
   readonly timeoutMs?: number;
   readonly maxBytes?: number;
+  /** What the command finds in /dev/stdin. */
   readonly input?: string;
   /** Ends virsh; what libvirtd does for it goes on. */
   readonly signal?: AbortSignal;
@@ -91,7 +95,9 @@ export class RealVirsh implements Virsh {
   #call(args: readonly string[], options: CallOptions): Promise<Answer> {
     const { timeoutMs = DEADLINE_MS, maxBytes = MAX_BYTES, input, signal } = options;
     return new Promise((resolve) => {
-      const child = spawn(this.#program, [...args], { env: environment(), stdio: ["pipe", "pipe", "pipe"] });
+      const stdin = input === undefined ? "ignore" : openInput(input);
+      const child = spawn(this.#program, [...args], { env: environment(), stdio: [stdin, "pipe", "pipe"] });
+      if (stdin !== "ignore") closeSync(stdin);
       this.#children.add(child);
       const out: Buffer[] = [];
       const err: Buffer[] = [];
@@ -117,17 +123,15 @@ export class RealVirsh implements Virsh {
         const text = error.code === "ENOENT" ? `${this.#program} is not installed` : error.message;
         done({ state: "missing", stdout: "", text });
       });
-      child.stdout.on("data", (chunk: Buffer) => {
+      child.stdout?.on("data", (chunk: Buffer) => {
         outBytes += chunk.length;
         if (outBytes > maxBytes) end("too-much");
         else out.push(chunk);
       });
-      child.stderr.on("data", (chunk: Buffer) => {
+      child.stderr?.on("data", (chunk: Buffer) => {
         errBytes += chunk.length;
         if (errBytes <= MAX_ERROR_BYTES) err.push(chunk);
       });
-      child.stdin.on("error", () => {});
-      child.stdin.end(input ?? "");
       child.on("close", (code, by) => {
         const stdout = Buffer.concat(out).toString("utf8");
         if (cut === "timed-out")
@@ -140,6 +144,17 @@ export class RealVirsh implements Virsh {
         return done({ state: "failed", stdout, text: said || `virsh ended with ${by ?? code}` });
       });
     });
+  }
+}
+
+/** A file without a name: virsh opens /dev/stdin anew, which a pipe of Node's, a socket really, does not allow. */
+function openInput(text: string): number {
+  const path = join(tmpdir(), `slipway-virsh-${randomUUID()}`);
+  writeFileSync(path, text, { mode: 0o600, flag: "wx" });
+  try {
+    return openSync(path, "r");
+  } finally {
+    rmSync(path);
   }
 }
 
