@@ -1,6 +1,5 @@
 import { type GateAnswer, type Scope, scopeOf } from "@slipway/controller";
 import type { HostScript } from "../simulation/host.ts";
-import type { Action, EffectFate } from "../simulation/platform.ts";
 import type { Chance, World } from "../simulation/world.ts";
 import { duration, type Pool } from "./pool.ts";
 
@@ -10,7 +9,6 @@ export class ScriptedChance implements Chance {
   readonly messages: { contains: string; copies: number; left: number }[] = [];
   readonly agentCrashes: { host: string; when: string; what: string }[] = [];
   readonly controllerCrashes: { when: string; what: string }[] = [];
-  readonly effects: { host: string; action: string; fate: EffectFate }[] = [];
   gate: "ok" | "tight" | "deny" | "unknown" = "ok";
   hintsLost = false;
 
@@ -45,12 +43,6 @@ export class ScriptedChance implements Chance {
   }
   controllerCrash(when: string, what: string): boolean {
     return take(this.controllerCrashes, (c) => c.when === when && what.includes(c.what)) !== undefined;
-  }
-  effect(host: string, action: Action): EffectFate {
-    const delayMs = { cordon: 200, drain: 3_000, restore: 1_000, uncordon: 200 }[action];
-    return (
-      take(this.effects, (e) => e.host === host && e.action === action)?.fate ?? { delayMs, failure: "", applied: true }
-    );
   }
   gateFate(): { delayMs: number } {
     return { delayMs: 50 };
@@ -236,16 +228,6 @@ const sentences: readonly [string, Doing][] = [
     ({ chance }) => {
       chance.hintsLost = true;
     },
-  ],
-  [
-    `(cordon|drain|restore|uncordon) of ${H} fails: (.+)`,
-    ({ chance }, [, action = "", host = "", failure = ""]) =>
-      void chance.effects.push({ host, action, fate: { delayMs: 500, failure, applied: false } }),
-  ],
-  [
-    `(cordon|drain|restore|uncordon) of ${H} takes (\\S+)`,
-    ({ chance }, [, action = "", host = "", time = ""]) =>
-      void chance.effects.push({ host, action, fate: { delayMs: duration(time), failure: "", applied: true } }),
   ],
 ];
 

@@ -39,7 +39,7 @@ export function play(folder: string): { text: string; violations: readonly strin
   const pool = poolOf(parse(readFileSync(join(folder, "pool.yaml"), "utf8")));
   const script = parse(readFileSync(join(folder, "script.yaml"), "utf8")) as ScriptEntry[];
   const chance = new ScriptedChance();
-  const timing = { agentTickMs: 1_000, controllerTickMs: 1_000, throughBytes: true };
+  const timing = { agentTickMs: 1_000, controllerTickMs: 1_000, throughBytes: true, heartbeatMs: 15_000 };
   const world = new World(pool.hosts, chance, timing);
   const stage: Stage = { world, chance, pool, runs: [] };
   const lines: string[] = [];
@@ -86,7 +86,10 @@ export function play(folder: string): { text: string; violations: readonly strin
     world.disk.runs.size > 0 &&
     [...world.disk.runs.values()].every((r) => r.state === "ended") &&
     [...world.hosts.values()].every(
-      (h) => h.executor.running().length === 0 && (!h.up || h.undelivered().length === 0),
+      (h) =>
+        h.executor.running().length === 0 &&
+        (!h.up || h.undelivered().length === 0) &&
+        (h.process === undefined || h.mark() === world.cordonersOf(h.name)),
     );
   const quiet = world.run(LIMIT_MS, over);
   if (quiet && world.violations.length === 0) world.checker.final();

@@ -3,9 +3,9 @@ import { type AgentCommand, type Coordinator, type Recorded, type Run, reduce, r
 import { keyText, stages, type Verdict } from "@slipway/shared";
 import { GATE_FRESH_MS } from "../../packages/controller/src/engine/decide.ts";
 import type { Truth } from "./executor.ts";
+import { GuestChecker } from "./guest-checker.ts";
 import type { SimHost } from "./host.ts";
 import { brokenRules } from "./log-rules.ts";
-import type { Action } from "./platform.ts";
 import type { Reported } from "./wire.ts";
 import type { World } from "./world.ts";
 
@@ -21,11 +21,11 @@ export class Checker {
   /** Wave of the latest first way out, per run. */
   readonly #wave = new Map<string, number>();
   readonly #wentOut = new Set<string>();
-  /** Hosts whose cordon is recorded and has not been asked for since. */
-  readonly #cordonDue = new Map<string, number>();
+  readonly guests: GuestChecker;
 
   constructor(world: World) {
     this.#world = world;
+    this.guests = new GuestChecker(world);
   }
 
   #complain(text: string): void {
@@ -35,6 +35,7 @@ export class Checker {
   /** An event is on the controller's disk. */
   recorded(before: Run | undefined, after: Run, recorded: Recorded): void {
     const { event } = recorded;
+    this.guests.recorded(before, after, recorded);
     for (const rule of brokenRules(before, after, recorded))
       this.#complain(`run ${after.spec.run}: ${"host" in event ? `${event.host}: ` : ""}${rule}`);
     if (event.type === "run-started" || event.type === "run-reopened") this.#exclusive(after);
@@ -71,6 +72,9 @@ export class Checker {
       const settled = h.outcome !== undefined && (h.outcome !== "failed" || forced);
       // The roll had begun without this host, as `forced` allows, when an operator tried it again.
       if (forced && world.retried.has(`${run.spec.run}/${h.name}`)) continue;
+      // Runs that do no maintenance run no hook.
+      const { op } = run.spec.options;
+      if (op !== "hooks" && op !== "reboot") continue;
       if (!passed && !settled && h.directed === undefined)
         this.#complain(`run ${run.spec.run}: ${name} goes out although ${h.name} has not passed PreFlight`);
     }
@@ -90,7 +94,6 @@ export class Checker {
     if (age === Infinity) this.#complain(`run ${run.spec.run}: ${name} goes out and the gate has not agreed`);
     else if (age > GATE_FRESH_MS + SLACK_MS)
       this.#complain(`run ${run.spec.run}: ${name} goes out on an answer of the gate that is ${age} ms old`);
-    this.#cordonDue.set(name, world.now);
     const id = `${run.spec.run}/${name}`;
     const retried =
       host.from > 0 && host.steps.slice(0, host.from).some((s) => s.step === "gate" || s.step === "PreMaintenance");
@@ -142,34 +145,28 @@ export class Checker {
     else if (record.result !== undefined) this.#complain(`${id}: starts after its verdict`);
     const state = world.disk.runs.get(run)?.hosts.find((h) => h.name === name);
     if (step === "Maintenance" && record?.abandoned === undefined && state?.directed === undefined) {
-      if (!world.platform.cordoned.has(name)) this.#complain(`${id}: starts on a host that is in service`);
-      if (!world.platform.drained.has(name)) this.#complain(`${id}: starts on a host that has not been drained`);
+      if (world.disk.holders(name).length === 0 || (world.guests.has(name) && host.mark() === ""))
+        this.#complain(`${id}: starts on a host that is in service`);
+      this.guests.goesDown(name, id);
     }
   }
 
-  /** The controller asks the platform for something. */
-  effect(action: Action, host: string): void {
-    if (action !== "cordon") return;
-    const world = this.#world;
-    if (world.disk.holders(host).length === 0) this.#complain(`${host} is cordoned without an open ledger entry`);
-    const recordedAt = this.#cordonDue.get(host);
-    if (recordedAt === undefined) return;
-    this.#cordonDue.delete(host);
-    const late = world.now - recordedAt - world.controllerDownSince(recordedAt);
-    if (late > SLACK_MS) this.#complain(`${host} is cordoned ${late} ms after it was resolved`);
+  /** The controller tells an agent whether its host takes instances. */
+  marked(host: string, mark: string): void {
+    const holders = this.#world.disk.holders(host);
+    for (const holder of mark.split(",").filter((h) => h !== "" && h !== "operator"))
+      if (!holders.includes(holder)) this.#complain(`${host} is cordoned by ${holder} without an open ledger entry`);
   }
 
   /** The controller tells an agent to do something. */
   sent(command: AgentCommand): void {
-    const { run, host, step, attempt } = command.ref;
-    if (this.#world.disk.step(run, host, step, attempt) === undefined)
+    if (this.#world.disk.record(command.ref) === undefined)
       this.#complain(`${keyText(command.ref)}: ${command.kind} is sent before it is in the log`);
   }
 
   /** The controller tells an agent that a report is durable. */
   acknowledged(report: Reported): void {
-    const { run, host, step, attempt } = report.ref;
-    const record = this.#world.disk.step(run, host, step, attempt);
+    const record = this.#world.disk.record(report.ref);
     if (record === undefined) return;
     if (report.state === "ended" && record.result === undefined)
       this.#complain(`${keyText(report.ref)}: its end is acknowledged and not in the log`);
@@ -207,9 +204,11 @@ export class Checker {
         if (world.disk.step(run, name, step, Number(attempt))?.result === undefined)
           this.#complain(`${id}: the hook ran and the log has no verdict`);
       }
-      if (world.platform.cordoned.has(host.name) && world.disk.holders(host.name).length === 0)
-        this.#complain(`${host.name} is still cordoned and no ledger names it`);
+      const [mark, holders] = [host.mark(), world.cordonersOf(host.name)];
+      if (host.process !== undefined && mark !== holders)
+        this.#complain(`${host.name} keeps the mark of ${mark || "nobody"} and is cordoned by ${holders || "nobody"}`);
     }
+    this.guests.final();
   }
 }
 

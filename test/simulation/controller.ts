@@ -3,7 +3,7 @@ import {
   type Command,
   Coordinator,
   type CoordinatorPorts,
-  defaultPool,
+  type HostInventory,
   type KnownHost,
   optionsOf,
   planRun,
@@ -11,20 +11,31 @@ import {
   type RunOptions,
   type Scope,
 } from "@slipway/controller";
-import { PROTOCOL_VERSION, SlipwayError } from "@slipway/shared";
+import { type Inventory, PROTOCOL_VERSION, SlipwayError } from "@slipway/shared";
 import type { agentWire } from "@slipway/shared/wire";
+import type { ToAgent } from "../../packages/controller/src/fleet/convert.ts";
+import { platformFrom } from "../../packages/controller/src/fleet/convert.ts";
+import { CordonMarks } from "../../packages/controller/src/fleet/cordons.ts";
+import { InventoryBook } from "../../packages/controller/src/fleet/inventories.ts";
+import type { FleetEntry } from "../../packages/controller/src/fleet/registry.ts";
+import type { Session as FleetSession } from "../../packages/controller/src/fleet/session.ts";
+import type { InventoryRecord } from "../../packages/controller/src/store/hosts.ts";
 import { Crash } from "./host.ts";
 import type { Session } from "./network.ts";
 import { storeOf } from "./store.ts";
-import { ackMessage, commandMessage, reportOfWire, welcomeMessage } from "./wire.ts";
+import { ackMessage, commandMessage, reportOfWire, toAgentMessage, welcomeMessage } from "./wire.ts";
 import type { World } from "./world.ts";
 
 interface Process {
   alive: boolean;
   readonly coordinator: Coordinator;
+  readonly book: InventoryBook;
+  readonly cordons: CordonMarks;
   readonly startedAt: number;
   readonly clockBase: number;
   readonly sessions: Map<string, Session>;
+  /** The same as what tells agents their cordon marks knows them. */
+  readonly lines: Map<string, FleetSession>;
   /** Engine time since which a host is connected or not. */
   readonly since: Map<string, number>;
   flushing: boolean;
@@ -59,17 +70,35 @@ export class SimController {
     const self: { process?: Process } = {};
     const ports = this.#ports(() => self.process);
     const coordinator = world.variant.coordinator?.(ports, world) ?? new Coordinator(ports);
+    const clock = { engineMs: () => this.#engineMs(self.process), wallMs: () => this.#wallMs() };
+    const { pictures } = world.disk;
+    const memory = {
+      inventories: () => [...pictures.values()],
+      saveInventories: (records: Iterable<InventoryRecord>) => {
+        for (const record of records) pictures.set(record.host, record);
+      },
+    };
     const process: Process = {
       alive: true,
       coordinator,
+      book: new InventoryBook(memory, clock, () => this.use((c) => c.worldChanged())),
+      cordons: new CordonMarks({
+        session: (host) => self.process?.lines.get(host),
+        holders: (host) => coordinator.cordonHolders(host),
+        reason: () => "",
+      }),
       startedAt: world.now,
       clockBase: world.disk.store.engineClock(),
       sessions: new Map(),
+      lines: new Map(),
       since: new Map(),
       flushing: false,
     };
     self.process = process;
     this.#process = process;
+    coordinator.onUpdate(({ recorded: { event } }) => {
+      if (event.type === "ledger-opened" || event.type === "ledger-closed") process.cordons.look(event.host);
+    });
     world.note("controller", "controller", this.incarnation === 1 ? "starts" : "starts again");
     this.use((c) => c.restore());
     this.#tickLater(process);
@@ -110,8 +139,15 @@ export class SimController {
   /** Starts a run as the operator's API does. Errors: those of planner and coordinator. */
   startRun(id: string, scope: Scope, options: Partial<RunOptions>, who: string): string | undefined {
     return this.use((coordinator) => {
-      const plan = planRun(this.#known(coordinator), scope, optionsOf(options));
+      const around = {
+        inventories: (cluster: string) => this.#inventories(this.#process, cluster),
+        pool: this.#world.pool,
+        nowT: this.#engineMs(this.#process),
+      };
+      const plan = planRun(this.#known(coordinator), scope, optionsOf(options), around);
       const { hosts } = plan;
+      for (const { text, fix } of plan.blockers)
+        this.#world.note("operator", "plan", `in the way: ${text}${fix && `; ${fix}`}`);
       return coordinator.start({ run: id, scope, options: plan.options, hosts, startedBy: who, requestId: `q-${id}` });
     });
   }
@@ -122,21 +158,31 @@ export class SimController {
 
   cordon(host: string): void {
     this.#world.disk.operatorCordons.add(host);
+    this.#marksChanged(host);
+  }
+
+  #marksChanged(host: string): void {
+    this.#process?.cordons.look(host);
     this.use((c) => c.worldChanged());
   }
 
   /** `slipway uncordon HOST`: takes back the operator's own cordon and settles what ended runs have left behind. */
   uncordon(host: string, who: string): void {
     const world = this.#world;
-    world.platform.perform(host, "uncordon", () => {
+    world.asOperator(`uncordon ${host}`, () => {
       const settled = this.use((c) => {
         c.settle(host, `uncordoned by ${who}`);
         return true;
       });
       if (!settled) throw new SlipwayError("unreachable", "the controller died");
       world.disk.operatorCordons.delete(host);
-      this.use((c) => c.worldChanged());
+      this.#marksChanged(host);
     });
+  }
+
+  /** What this controller knows of the instances of a host. */
+  pictureOf(host: string): Inventory | undefined {
+    return this.#process?.book.picture(host)?.inventory;
   }
 
   received(session: Session, request: agentWire.SessionRequest): void {
@@ -151,11 +197,31 @@ export class SimController {
       if (old !== undefined) this.#world.network.replaced(old);
       process.sessions.set(host.name, session);
       process.since.set(host.name, this.#engineMs(process));
-      this.#world.network.down(session, welcomeMessage(600_000));
+      this.#world.network.down(session, welcomeMessage(this.#world.timing.heartbeatMs));
+      const send = (m: ToAgent) => {
+        if (m.message?.case === "setCordon") this.#world.checker.marked(host.name, m.message.value.holder ?? "");
+        this.#world.network.down(session, toAgentMessage(m));
+      };
+      process.lines.set(host.name, { send } as unknown as FleetSession);
+      process.book.connected(host.name);
+      process.cordons.look(host.name);
       this.use((c) => c.agentConnected(host.name));
       return;
     }
-    if (process.sessions.get(host.name) !== session || message.case !== "report") return;
+    if (process.sessions.get(host.name) !== session) return;
+    if (message.case === "heartbeat") {
+      process.book.stillHolds(host.name, message.value.inventorySeq, message.value.inventoryAgeMs);
+      const picture = process.book.picture(host.name);
+      if (picture?.current && picture.inventory.seq === message.value.inventorySeq)
+        process.cordons.heard(host.name, picture.inventory.cordonedBy);
+      return;
+    }
+    if (message.case === "inventory") {
+      process.book.told(host.name, platformFrom(message.value));
+      if (process.alive) process.cordons.heard(host.name, message.value.cordonedBy);
+      return;
+    }
+    if (message.case !== "report") return;
     const report = reportOfWire(message.value);
     const { outboxId } = message.value;
     const acknowledge = () => {
@@ -178,6 +244,7 @@ export class SimController {
     const { name } = session.host;
     if (process?.sessions.get(name) !== session) return;
     process.sessions.delete(name);
+    process.lines.delete(name);
     process.since.set(name, this.#engineMs(process));
     this.use((c) => c.agentDisconnected(name));
   }
@@ -192,6 +259,7 @@ export class SimController {
     this.#world.after(this.#world.timing.controllerTickMs, () => {
       if (!process.alive) return;
       this.#world.disk.store.saveEngineClock(this.#engineMs(process));
+      process.book.save();
       this.use((c) => c.tick());
       this.#tickLater(process);
     });
@@ -239,6 +307,17 @@ export class SimController {
     });
   }
 
+  #inventories(process: Process | undefined, cluster: string): HostInventory[] {
+    const world = this.#world;
+    if (process === undefined) return [];
+    return world.members(cluster).flatMap((name): HostInventory[] => {
+      const connected = process.sessions.has(name);
+      const facts = { labels: world.host(name).script.labels };
+      const known = process.book.of({ name, facts, connected } as FleetEntry);
+      return known ? [known] : [];
+    });
+  }
+
   #ports(self: () => Process | undefined): CoordinatorPorts {
     const world = this.#world;
     const crash = (when: "before" | "after", what: string) => {
@@ -268,18 +347,6 @@ export class SimController {
             if (self()?.alive) this.use(() => answer(a));
           }),
       },
-      platform: Object.fromEntries(
-        (["cordon", "uncordon", "drain", "restore"] as const).map((action) => [
-          action,
-          (host: string, done: (r: { ok: boolean; reason: string }) => void) => {
-            if (!self()?.alive) return;
-            world.checker.effect(action, host);
-            world.platform.request(host, action, (r) => {
-              if (self()?.alive) this.use(() => done(r));
-            });
-          },
-        ]),
-      ) as unknown as CoordinatorPorts["platform"],
       clock: { engineMs: () => this.#engineMs(self()), wallMs: () => this.#wallMs() },
       roster: {
         host: (name) => {
@@ -294,8 +361,8 @@ export class SimController {
         },
         cluster: (name) => world.hosts.get(name)?.cluster,
         members: (cluster) => world.members(cluster),
-        inventories: () => [],
-        pool: () => defaultPool,
+        inventories: (cluster) => this.#inventories(self(), cluster),
+        pool: () => world.pool,
       },
       trouble: (text) => {
         if (self()?.alive) world.note("warn", "controller", text);

@@ -1,7 +1,6 @@
 import type { GateAnswer } from "@slipway/controller";
 import type { HookRun } from "./executor.ts";
 import type { HostScript } from "./host.ts";
-import type { Action, EffectFate } from "./platform.ts";
 import type { Random } from "./random.ts";
 import type { Chance, World } from "./world.ts";
 
@@ -75,12 +74,6 @@ export class SeededChance implements Chance {
   }
   controllerCrash(): boolean {
     return !this.calm && this.#random.chance(this.#controllerCrash);
-  }
-  effect(_host: string, action: Action): EffectFate {
-    const slow = this.#goesWrong(0.05);
-    const delayMs = this.#random.int(1, slow ? 90_000 : action === "drain" ? 8_000 : 300);
-    const fails = this.#goesWrong(0.06);
-    return { delayMs, failure: fails ? `${action}: the platform says no` : "", applied: this.#random.chance(0.5) };
   }
   gateFate(): { delayMs: number } {
     return { delayMs: this.#random.int(1, this.#goesWrong(0.05) ? 20_000 : 50) };

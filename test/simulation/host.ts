@@ -6,7 +6,10 @@ import {
   type Incoming,
   type Journal,
   MemoryJournal,
+  type Platform,
   type Ports,
+  type SimulatedHost,
+  SimulatedPlatform,
 } from "@slipway/agent";
 import { keyText, SlipwayError, type Stage, stages } from "@slipway/shared";
 import { type HookRun, SimExecutor } from "./executor.ts";
@@ -25,6 +28,8 @@ export interface HostScript {
   readonly dirProblem?: string;
   /** From power on to a running agent, in milliseconds. */
   readonly bootMs: number;
+  /** What its hypervisor can carry; absent on a host without a platform. */
+  readonly hypervisor?: SimulatedHost;
 }
 
 /** A process died at a port. Nothing after the throw is seen by anybody. */
@@ -35,6 +40,8 @@ export class AgentProcess {
   alive = true;
   session: Session | undefined;
   readonly core: AgentCore;
+  /** Reads the platform, and lets it finish what is due; before the core's tick. */
+  platformTick: () => void = () => {};
   readonly incarnation: string;
 
   constructor(host: SimHost, incarnation: string) {
@@ -109,6 +116,13 @@ export class SimHost {
       },
       diskFull: () => this.diskFull,
     });
+    if (script.hypervisor !== undefined)
+      world.guests.install(
+        this.name,
+        script.hypervisor,
+        { nowMs: () => world.now, wallMs: () => this.wallMs() },
+        this.bootId,
+      );
   }
 
   get bootId(): string {
@@ -145,6 +159,7 @@ export class SimHost {
     if (!this.up || this.process !== undefined || this.agentHeldDown) return;
     const process = new AgentProcess(this, `${this.name}-i${++this.#incarnations}`);
     this.process = process;
+    process.platformTick();
     this.use((core) => core.recover());
     this.#tickLater(process);
     this.world.network.dial(this, process, 0);
@@ -186,6 +201,7 @@ export class SimHost {
     if (agentFirst) this.#bury(graceful);
     this.executor.cutOff();
     this.#bury(graceful);
+    if (this.script.hypervisor) this.world.guests.powerCut(this.name);
     if (this.neverReturns) return;
     this.world.after(this.script.bootMs, () => this.boot());
   }
@@ -196,6 +212,7 @@ export class SimHost {
     this.boots++;
     this.#bootedAt = this.world.now;
     this.world.note("host", this.name, `boots (${this.bootId})`);
+    if (this.script.hypervisor) this.world.guests.boot(this.name, this.bootId);
     if (this.bootLoops > 0) {
       this.bootLoops--;
       this.world.after(500, () => this.powerCycle(true));
@@ -213,6 +230,7 @@ export class SimHost {
   #tickLater(process: AgentProcess): void {
     this.world.after(this.world.timing.agentTickMs, () => {
       if (!process.alive || this.process !== process) return;
+      process.platformTick();
       this.use((core) => core.tick());
       if (process.alive) this.#tickLater(process);
     });
@@ -315,13 +333,47 @@ export class SimHost {
         monotonicMs: () => this.world.now - this.#bootedAt,
         reboot: (failed) => {
           alive();
+          this.world.checker.guests.goesDown(this.name, "reboot");
           this.#reboot(process, failed);
         },
       },
+      ...this.#platformFor(process),
       log: (level, text) => {
         if (process.alive && level !== "info") this.world.note(level, this.name, `agent: ${text}`);
       },
     };
+  }
+
+  #platformFor(process: AgentProcess): { platform?: Platform } {
+    if (this.script.hypervisor === undefined) return {};
+    const { world, name } = this;
+    const clock = () => world.now - this.#bootedAt;
+    const inner = new SimulatedPlatform(world.guests.hypervisor(name), clock);
+    process.platformTick = () => inner.tick();
+    const alive = () => {
+      if (!process.alive) throw new Crash();
+    };
+    const platform: Platform = {
+      name: inner.name,
+      start: (id, spec) => {
+        alive();
+        this.#crashPoint("before", `begin ${spec.verb}`);
+        world.checker.guests.asked(this, id, spec);
+        inner.start(id, spec);
+        world.checker.guests.answered(this, id, spec, inner.look(id));
+        this.#crashPoint("after", `begin ${spec.verb}`);
+      },
+      resume: (id, spec) => inner.resume(id, spec),
+      look: (id) => inner.look(id),
+      cancel: (id, reason) => {
+        alive();
+        inner.cancel(id, reason);
+      },
+      forget: (id) => inner.forget(id),
+      inventory: () => inner.inventory(),
+      readAtMs: () => inner.readAtMs(),
+    };
+    return { platform: world.variant.platform?.(platform, this) ?? platform };
   }
 
   #reboot(process: AgentProcess, failed: (reason: string) => void): void {
@@ -339,6 +391,11 @@ export class SimHost {
       this.#rebooting = false;
       if (this.up && this.boots === boots) this.powerCycle(true);
     });
+  }
+
+  /** Who keeps instances away, as this host's agent remembers it. */
+  mark(): string {
+    return this.journal.cordon()?.holder ?? "";
   }
 
   /** Text of the keys whose end the agent still has to report. */

@@ -7,10 +7,12 @@ const follows: Record<StepName, readonly StepName[]> = {
   PreMaintenance: ["gate"],
   gate: ["cordon", "gate"],
   cordon: ["drain", "restore"],
-  drain: ["Maintenance", "reboot", "restore"],
+  // Instances may have been started since: then the host is drained anew.
+  drain: ["Maintenance", "reboot", "restore", "drain"],
   move: [],
-  Maintenance: ["reboot", "restore"],
-  reboot: ["Maintenance", "restore"],
+  // Directly again only after a reboot that the stage itself made, as it had announced.
+  Maintenance: ["reboot", "restore", "drain", "Maintenance"],
+  reboot: ["Maintenance", "restore", "drain"],
   restore: ["uncordon"],
   uncordon: ["PostMaintenance"],
   PostMaintenance: [],
@@ -18,6 +20,8 @@ const follows: Record<StepName, readonly StepName[]> = {
 
 /** Steps at which a host begins, or goes on after a retry or a settlement. */
 const begins: readonly StepName[] = ["inspect", "Maintenance", "reboot", "restore", "uncordon", "PostMaintenance"];
+/** And in runs that do no maintenance. */
+const beginsAlone: readonly StepName[] = ["gate", "restore", "move"];
 
 const runFollows: Record<string, readonly string[]> = {
   preflight: ["rolling", "stopping", "undoing", "ended"],
@@ -42,7 +46,9 @@ export function brokenRules(before: Run | undefined, after: Run, { event, seq }:
     );
   if (before.state === "ended")
     need(
-      ["run-reopened", "step-accepted", "step-ended", "ledger-closed"].includes(event.type),
+      ["run-reopened", "step-accepted", "step-ended", "action-accepted", "action-ended", "ledger-closed"].includes(
+        event.type,
+      ),
       `${event.type} after the end`,
     );
   if (!("host" in event)) {
@@ -70,10 +76,13 @@ export function brokenRules(before: Run | undefined, after: Run, { event, seq }:
     case "host-ended":
       need(was.outcome === undefined, "a second outcome");
       need(stepInHand(was) === undefined, "ended with a step in hand");
-      need(!was.cordoned || event.outcome === "failed", `${event.outcome} with an open ledger entry`);
+      need(
+        !was.cordoned || event.outcome === "failed" || (before.spec.options.op === "drain" && event.code === "drained"),
+        `${event.outcome} with an open ledger entry`,
+      );
       break;
     case "ledger-opened":
-      need(!was.cordoned, "cordoned twice");
+      need(event.kind === "instance" || !was.cordoned, "cordoned twice");
       break;
     case "host-command":
       need(event.action !== "retry" || was.outcome === "failed", "retry of a host that has not failed");
@@ -93,19 +102,23 @@ function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): 
   need(run.paused === undefined, "the run is paused");
   const last = host.steps.slice(host.from).at(-1);
   const undo = step === "restore" || step === "uncordon";
-  if (last === undefined) need(begins.includes(step), "nothing begins with it");
+  const { op } = run.spec.options;
+  const first = op === "hooks" || op === "reboot" ? begins : [...begins, ...beginsAlone];
+  if (last === undefined) need(first.includes(step), "nothing begins with it");
   else if (step === "restore" && host.cordoned) need(last.step !== "uncordon", "after uncordon");
   else if (!(step === "inspect" && last.step === "PreFlight"))
     need(follows[last.step].includes(step), `after ${last.step}`);
   const ok = last?.result?.verdict;
   if (last !== undefined && !undo && last.step !== "gate")
     need(last.abandoned === undefined && (ok === "ok" || ok === "no-hook"), `after ${last.step} that did not succeed`);
+  if (step === "Maintenance" && last?.step === "Maintenance")
+    need(last.result?.rebootedAsAsked === true && last.result.requests.rerunAfterReboot, "twice without a reboot");
   if (step === "cordon") need(ok === "ok" || last?.step !== "gate", "the gate has not agreed");
   if (["cordon", "drain", "Maintenance", "reboot"].includes(step)) {
     need(host.cordoned, "without an open ledger entry");
     need(run.state === "rolling" || run.state === "stopping", `while the run is ${run.state}`);
   }
-  if (undo) need(host.cordoned || host.resumeAt === step, "nothing to undo");
+  if (undo) need(host.cordoned || host.resumeAt === step || op === "restore", "nothing to undo");
   return broken;
 }
 
@@ -116,12 +129,20 @@ function brokenAtEnd(run: Run): string[] {
     if (stepInHand(host)) broken.push(`${host.name} has a step in hand at the end`);
     if (host.outcome === "failed" && host.reason === "") broken.push(`${host.name} failed without a reason`);
   }
-  for (const entry of run.ledger) {
-    const host = run.hosts.find((h) => h.name === entry.host);
-    if (entry.closedAt === undefined && host?.outcome !== "failed")
-      broken.push(`ledger entry ${entry.id} is open at the end and ${entry.host} is ${host?.outcome}`);
-    if (entry.closedAt === undefined && host?.outcome === "failed" && !host.reason.includes("cordoned"))
-      broken.push(`ledger entry ${entry.id} is open at the end and the outcome of ${entry.host} does not name it`);
+  for (const { id, host: name, kind, subject, closedAt } of run.ledger) {
+    const host = run.hosts.find((h) => h.name === name);
+    if (closedAt !== undefined || host === undefined) continue;
+    const isDrained = run.spec.options.op === "drain" && host.outcome === "updated";
+    if (kind === "instance") {
+      // What was stopped and does not run again is named, unless its host is meant to stay out.
+      if (!isDrained && !host.cordoned && !host.notes.some((n) => n.subject === subject && n.rule === "not-started"))
+        broken.push(`ledger entry ${id} is open at the end and nothing names the instance`);
+      continue;
+    }
+    if (isDrained) continue;
+    if (host.outcome !== "failed") broken.push(`ledger entry ${id} is open at the end and ${name} is ${host.outcome}`);
+    else if (!host.reason.includes("cordoned"))
+      broken.push(`ledger entry ${id} is open at the end and the outcome of ${name} does not name it`);
   }
   return broken;
 }

@@ -342,16 +342,6 @@ export const mutants: readonly Mutant[] = [
     caught: /skipped with an open ledger entry/,
   },
   {
-    name: "a failed uncordon is taken for done",
-    variant: portsWith(({ platform }) => ({
-      platform: {
-        ...platform,
-        uncordon: (host, done) => platform.uncordon(host, () => done({ ok: true, reason: "" })),
-      },
-    })),
-    caught: /is still cordoned and no ledger names it/,
-  },
-  {
     name: "a start that was lost is not repeated",
     variant: portsWith(sendsOnce),
     caught: /stuck/,

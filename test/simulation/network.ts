@@ -158,7 +158,8 @@ export class Network {
     if (typeof incoming === "string") throw new Error(`the agent does not understand the controller: ${incoming}`);
     const { name } = session.host;
     const what =
-      incoming.type === "welcome"
+      // A cordon mark is told once in a session, which loses nothing; a new session is told it anew.
+      incoming.type === "welcome" || incoming.type === "set-cordon"
         ? undefined
         : () =>
             "key" in incoming ? `${incoming.type} ${incoming.key.step} to ${name}` : `${incoming.type} to ${name}`;

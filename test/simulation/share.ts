@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { runEvacuation } from "./evacuation.ts";
 import { failureText, runSeed } from "./seeded.ts";
 
 /** `SLIPWAY_SEEDS=from-to` narrows or repeats; the default is what every commit is tested with. */
@@ -11,13 +12,22 @@ export function seedRange(): { from: number; to: number } {
 
 /** Runs every seed of the range that falls to this file, and fails with the trace of the first that breaks an invariant. */
 export function runShare(part: number, parts: number): void {
+  share(runSeed, "seeds-*.test.ts", part, parts);
+}
+
+/** The same for pools with instances. */
+export function evacuateShare(part: number, parts: number): void {
+  share(runEvacuation, "evacuation-*.test.ts", part, parts);
+}
+
+function share(run: typeof runSeed, files: string, part: number, parts: number): void {
   const { from, to } = seedRange();
   const tally: Record<string, number> = {};
   let runs = 0;
   for (let seed = from; seed <= to; seed++) {
     if (seed % parts !== part) continue;
-    const result = runSeed(seed);
-    if (result.violations.length > 0) expect.fail(failureText(seed));
+    const result = run(seed);
+    if (result.violations.length > 0) expect.fail(failureText(run, seed, files));
     runs += result.outcomes.length;
     for (const outcome of result.outcomes) tally[outcome] = (tally[outcome] ?? 0) + 1;
   }

@@ -1,5 +1,15 @@
-import { type LogEntry, MemoryStore, type Recorded, type Run, reduce, type Store } from "@slipway/controller";
+import {
+  type EffectRef,
+  type LogEntry,
+  MemoryStore,
+  type Recorded,
+  type Run,
+  recordOf,
+  reduce,
+  type Store,
+} from "@slipway/controller";
 import { SlipwayError } from "@slipway/shared";
+import type { InventoryRecord } from "../../packages/controller/src/store/hosts.ts";
 
 /** What watches the disk of the controller. */
 export interface DiskWatch {
@@ -14,6 +24,8 @@ export class Disk {
   readonly #watch: DiskWatch;
   /** Hosts that the operator has cordoned, in the registry. */
   readonly operatorCordons = new Set<string>();
+  /** What hosts told of their instances, as it was saved last. */
+  readonly pictures = new Map<string, InventoryRecord>();
 
   constructor(watch: DiskWatch) {
     this.#watch = watch;
@@ -32,6 +44,12 @@ export class Disk {
     }
   }
 
+  /** Step or action of the log by the key under which its agent knows it. */
+  record(ref: Omit<EffectRef, "step"> & { readonly step: string }) {
+    const run = this.runs.get(ref.run);
+    return run && recordOf(run, ref);
+  }
+
   step(run: string, host: string, step: string, attempt: number) {
     return this.runs
       .get(run)
@@ -39,11 +57,11 @@ export class Disk {
       ?.steps.find((s) => s.step === step && s.attempt === attempt);
   }
 
-  /** Runs with an open ledger entry for this host. */
+  /** Runs that keep this host cordoned. */
   holders(host: string): string[] {
     const out: string[] = [];
     for (const [id, run] of this.runs)
-      if (run.ledger.some((l) => l.host === host && l.closedAt === undefined)) out.push(id);
+      if (run.ledger.some((l) => l.host === host && l.kind === "cordon" && l.closedAt === undefined)) out.push(id);
     return out;
   }
 }

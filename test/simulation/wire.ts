@@ -1,12 +1,22 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { AgentCommand, EffectRef, StepResult } from "@slipway/controller";
-import { isStepName } from "@slipway/controller";
+import { isActionName, isStepName } from "@slipway/controller";
 import { agentWire } from "@slipway/shared/wire";
-import { commandTo, keyFrom, resultFrom, stateFrom } from "../../packages/controller/src/fleet/convert.ts";
+import {
+  commandTo,
+  keyFrom,
+  resultFrom,
+  stateFrom,
+  type ToAgent,
+} from "../../packages/controller/src/fleet/convert.ts";
 
 /** The controller's end of the wire, out of its own conversions. */
 export function commandMessage(command: AgentCommand): agentWire.SessionResponse {
-  return create(agentWire.SessionResponseSchema, commandTo(command));
+  return toAgentMessage(commandTo(command));
+}
+
+export function toAgentMessage(message: ToAgent): agentWire.SessionResponse {
+  return create(agentWire.SessionResponseSchema, message);
 }
 
 export function ackMessage(outboxId: bigint): agentWire.SessionResponse {
@@ -25,9 +35,10 @@ export type Reported =
 /** What an agent reports, as the coordinator takes it. */
 export function reportOfWire(report: agentWire.StepReport): Reported {
   const key = keyFrom(report.key);
-  if (typeof key === "string" || !isStepName(key.step))
-    throw new Error(`the controller does not understand the agent: ${key}`);
-  const ref: EffectRef = { run: key.run, host: key.host, step: key.step, attempt: key.attempt };
+  if (typeof key === "string") throw new Error(`the controller does not understand the agent: ${key}`);
+  const { step } = key;
+  if (!isStepName(step) && !isActionName(step)) throw new Error(`the controller does not know the step ${step}`);
+  const ref: EffectRef = { run: key.run, host: key.host, step, attempt: key.attempt };
   const state = stateFrom(report.state);
   if (state === undefined) throw new Error(`the controller does not know the state ${report.state}`);
   if (state !== "ended") return { state, ref };

@@ -1,22 +1,24 @@
-import type { AgentCore, AgentIdentity, Executor, Journal, Ports } from "@slipway/agent";
+import type { AgentCore, AgentIdentity, Executor, Journal, Platform, Ports, SimulatedInstance } from "@slipway/agent";
 import type {
   Command,
   Coordinator,
   CoordinatorPorts,
   GateAnswer,
+  PoolConfig,
   Recorded,
   Run,
   RunOptions,
   reduce,
   Scope,
 } from "@slipway/controller";
-import { describe } from "@slipway/controller";
+import { defaultPool, describe } from "@slipway/controller";
 import { SlipwayError } from "@slipway/shared";
 import { Checker } from "./checker.ts";
 import { SimController } from "./controller.ts";
+import { SimGate } from "./gate.ts";
+import { Guests } from "./guests.ts";
 import { type HostScript, SimHost } from "./host.ts";
 import { Network } from "./network.ts";
-import { type Action, type EffectFate, SimGate, SimPlatform } from "./platform.ts";
 import { EventQueue } from "./queue.ts";
 import { Disk } from "./store.ts";
 
@@ -38,7 +40,6 @@ export interface Chance {
   hintLost(): boolean;
   agentCrash(host: string, when: "before" | "after", what: string): boolean;
   controllerCrash(when: "before" | "after", what: string): boolean;
-  effect(host: string, action: Action): EffectFate;
   gateFate(): { delayMs: number };
   gateAnswer(host: string): GateAnswer;
 }
@@ -47,6 +48,7 @@ export interface Chance {
 export interface Variant {
   readonly journal?: (inner: Journal, host: SimHost) => Journal;
   readonly executor?: (inner: Executor, host: SimHost) => Executor;
+  readonly platform?: (inner: Platform, host: SimHost) => Platform;
   readonly agentCore?: (ports: Ports, identity: AgentIdentity) => AgentCore;
   readonly coordinator?: (ports: CoordinatorPorts, world: World) => Coordinator;
   readonly ports?: (ports: CoordinatorPorts, world: World) => CoordinatorPorts;
@@ -59,6 +61,8 @@ export interface Timing {
   readonly controllerTickMs: number;
   /** Messages go through the bytes of the wire. */
   readonly throughBytes: boolean;
+  /** Between two heartbeats of an agent, which keep the picture of its instances young. */
+  readonly heartbeatMs: number;
 }
 
 export interface LogLine {
@@ -80,7 +84,9 @@ export class World {
   readonly checker: Checker;
   readonly disk: Disk;
   readonly network: Network;
-  readonly platform: SimPlatform;
+  readonly guests: Guests;
+  /** The pool file as it stands. */
+  pool: PoolConfig = defaultPool;
   readonly gate: SimGate;
   readonly controller: SimController;
   readonly violations: string[] = [];
@@ -97,7 +103,7 @@ export class World {
     this.checker = new Checker(this);
     this.disk = new Disk({ recorded: (before, after, recorded) => this.#recorded(before, after, recorded) });
     this.network = new Network(this);
-    this.platform = new SimPlatform(this);
+    this.guests = new Guests(this, this.checker.guests);
     this.gate = new SimGate(this);
     this.controller = new SimController(this);
     for (const script of hosts) this.hosts.set(script.name, new SimHost(this, script));
@@ -117,8 +123,18 @@ export class World {
     return host;
   }
 
+  /** Who cordons a host, by the controller's disk; as its agent is to remember it. */
+  cordonersOf(host: string): string {
+    return [...this.disk.holders(host), ...(this.disk.operatorCordons.has(host) ? ["operator"] : [])].join(",");
+  }
+
   members(cluster: string): string[] {
     return [...this.hosts.values()].filter((h) => h.cluster === cluster).map((h) => h.name);
+  }
+
+  /** Puts an instance on a host before everything begins. */
+  place(host: string, instance: SimulatedInstance): void {
+    this.guests.by("somebody", () => this.guests.put(host, instance));
   }
 
   /** Switches everything on. */

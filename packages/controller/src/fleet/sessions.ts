@@ -249,6 +249,13 @@ export class AgentSessions implements AgentLink {
     return session;
   }
 
+  /** An agent whose disk was full when it was told its mark keeps the old one, and has no news to tell. */
+  #markStillHolds(host: string, seq: number): void {
+    const picture = this.#ports.book.picture(host);
+    if (picture?.current && picture.inventory.seq === seq)
+      this.#ports.cordons.heard(host, picture.inventory.cordonedBy);
+  }
+
   #gone(session: Session, why: string): void {
     const { host } = session;
     session.close();
@@ -272,6 +279,7 @@ export class AgentSessions implements AgentLink {
       case "heartbeat":
         for (const key of message.value.running) this.#own(session, key);
         this.#ports.book.stillHolds(session.host, message.value.inventorySeq, message.value.inventoryAgeMs);
+        this.#markStillHolds(session.host, message.value.inventorySeq);
         return;
       case "inventory":
         this.#ports.book.told(session.host, platformFrom(message.value));

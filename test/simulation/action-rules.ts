@@ -1,0 +1,124 @@
+import { type ActionRecord, type HostRun, type Run, type RunEvent, stepInHand } from "@slipway/controller";
+import { memoryOf } from "./guests.ts";
+import type { World } from "./world.ts";
+
+type ActionEvent = Extract<RunEvent, { type: "action-started" | "instance-settled" }>;
+type Started = Extract<RunEvent, { type: "action-started" }>;
+
+/** Rules that what a run resolves to do with an instance must keep; written down apart from the engine. */
+export function brokenActionRules(world: World, before: Run, after: Run, event: ActionEvent): string[] {
+  if (event.type === "instance-settled") return [];
+  const broken: string[] = [];
+  const { verb, on, subject, spec, host: turn } = event;
+  const say = (rule: string) => broken.push(`${verb} of ${spec.name} on ${on}: ${rule}`);
+  const host = after.hosts.find((h) => h.name === turn);
+  if (host === undefined) return [`${turn} is not in the run`];
+  const inHand = stepInHand(host)?.step;
+  if (inHand !== "drain" && inHand !== "restore" && inHand !== "move")
+    say(`while ${turn} has ${inHand ?? "nothing"} in hand`);
+  const attempts = before.hosts.flatMap((h) => h.actions).filter((a) => isSame(a, event));
+  if (event.attempt !== attempts.length + 1) say(`attempt ${event.attempt} after ${attempts.length}`);
+  for (const other of unsettled(world, subject)) {
+    const isOwn = other.run === after.spec.run && other.host === turn;
+    if (!isOwn) say(`while ${other.run} has something under way with it in the turn of ${other.host}`);
+  }
+  const chain = host.actions.filter((a) => a.subject === subject && !a.settled);
+  switch (verb) {
+    case "admit":
+      if (chain.length > 1) say("while something is under way with it");
+      broken.push(...brokenAdmission(world, after, host, event));
+      break;
+    case "move":
+      if (!chain.some((a) => a.verb === "admit" && a.on === spec.to && a.result?.verdict === "ok"))
+        say(`${spec.to} has not let it in`);
+      if (chain.filter((a) => a.verb === "move").length > 1) say("moved twice without a settlement");
+      break;
+    case "stop":
+    case "save":
+    case "start": {
+      if (chain.length > 1) say("while something is under way with it");
+      const stands = after.ledger.some(
+        (l) => l.kind === "instance" && l.subject === subject && l.host === on && l.closedAt === undefined,
+      );
+      if (!stands) say("without an open entry in the ledger");
+      if (verb !== "start") break;
+      const elsewhere = world.guests.whereRuns(subject).filter((h) => h !== on);
+      const isNew = elsewhere.length > 0 && world.checker.guests.isUnnoticed(subject, elsewhere);
+      if (elsewhere.length > 0 && !isNew) say(`it runs on ${elsewhere.join(", ")}`);
+      break;
+    }
+    case "discard":
+      if (world.guests.whereRuns(subject).includes(on)) say("it runs there");
+      break;
+    default:
+  }
+  return broken;
+}
+
+function isSame(a: ActionRecord, e: Started): boolean {
+  return a.on === e.on && a.verb === e.verb && a.subject === e.subject;
+}
+
+function unsettled(world: World, uuid: string): { run: string; host: string }[] {
+  const out: { run: string; host: string }[] = [];
+  for (const [id, run] of world.disk.runs)
+    if (run.state !== "ended")
+      for (const h of run.hosts)
+        if (h.actions.some((a) => a.subject === uuid && !a.settled)) out.push({ run: id, host: h.name });
+  return out;
+}
+
+/** Where an instance may be asked to be taken in. */
+function brokenAdmission(world: World, run: Run, host: HostRun, { on, subject, spec }: Started): string[] {
+  const broken: string[] = [];
+  const say = (rule: string) => broken.push(`${spec.name} shall go to ${on}: ${rule}`);
+  if (on === spec.from) say("it is there");
+  const isReturn = spec.purpose === "return" && on === host.name;
+  const holders = world.disk.holders(on).filter((holder) => !(isReturn && holder === run.spec.run));
+  if (holders.length > 0) say(`the host is cordoned by ${holders.join(", ")}`);
+  if (world.disk.operatorCordons.has(on)) say("the host is cordoned by an operator");
+  if (spec.purpose === "drain") {
+    const since = host.steps.findLast((s) => s.step === "drain")?.startedT ?? 0;
+    const again = host.settled.some((s) => s.uuid === subject && s.outcome === "stayed" && s.to === on && s.t >= since);
+    if (again) say("it could not be moved there before");
+  }
+  const picture = world.controller.pictureOf(on);
+  const coming = movesOf(world).filter((m) => m.to === on && m.uuid !== subject);
+  if (picture !== undefined) {
+    const here = picture.instances.filter((i) => i.state !== "shutoff" && i.uuid !== subject);
+    const there = new Set(here.map((i) => i.uuid));
+    const arriving = coming.filter((m) => !there.has(m.uuid));
+    const taken = [...here, ...arriving.map((m) => m.instance)].reduce((mib, i) => mib + (i ? memoryOf(i) : 0), 0);
+    const needed = spec.instance ? memoryOf(spec.instance) : 0;
+    const most = picture.capacity?.memoryMib ?? 0;
+    if (taken + needed > most) say(`${taken} of ${most} MiB are taken or promised, and it needs ${needed}`);
+    const apart = spec.instance?.metadata["apart"];
+    const rival = [...here, ...arriving.map((m) => m.instance)].find((i) => apart && i?.metadata["apart"] === apart);
+    if (rival) say(`${rival.name} of the group ${apart} is there or on its way`);
+  }
+  const { perHost, perTarget, perCluster } = world.pool.migration;
+  const open = movesOf(world);
+  const from = open.filter((m) => m.from === spec.from).length;
+  if (from > perHost) say(`${from} migrations leave ${spec.from} at once`);
+  if (coming.length + 1 > perTarget) say(`${coming.length + 1} migrations arrive at once`);
+  if (open.length > perCluster) say(`${open.length} migrations at once`);
+  return broken;
+}
+
+/** Migrations that have been resolved upon and are not settled. */
+function movesOf(world: World) {
+  const moves: {
+    uuid: string;
+    from: string;
+    to: string;
+    instance: NonNullable<ActionRecord["spec"]["instance"]> | undefined;
+  }[] = [];
+  for (const run of world.disk.runs.values()) {
+    if (run.state === "ended") continue;
+    for (const h of run.hosts)
+      for (const a of h.actions)
+        if (a.verb === "admit" && !a.settled)
+          moves.push({ uuid: a.subject, from: a.spec.from ?? "", to: a.spec.to ?? "", instance: a.spec.instance });
+  }
+  return moves;
+}
