@@ -1,10 +1,14 @@
 import { commandProbe } from "./command/probe.ts";
+import { corosyncProbe } from "./corosync/probe.ts";
 import { etcdProbe } from "./etcd/probe.ts";
 import { etcdV2Probe } from "./etcd/v2.ts";
 import { fleetProbe } from "./fleet/probe.ts";
+import { galeraProbe } from "./galera/probe.ts";
 import { glusterProbe } from "./gluster/probe.ts";
 import { type ProbesOptions, probeJobs } from "./jobs.ts";
+import { pacemakerProbe } from "./pacemaker/probe.ts";
 import type { Probe } from "./probe.ts";
+import { rabbitProbe } from "./rabbitmq/probe.ts";
 import { dnsProbe, httpProbe, tcpProbe } from "./reach/probe.ts";
 import { systemdProbe } from "./systemd/probe.ts";
 
@@ -15,6 +19,10 @@ export const probes: readonly Probe[] = [
   etcdProbe,
   etcdV2Probe,
   glusterProbe,
+  corosyncProbe,
+  pacemakerProbe,
+  galeraProbe,
+  rabbitProbe,
   fleetProbe,
   systemdProbe,
   commandProbe(),
