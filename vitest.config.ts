@@ -13,6 +13,7 @@ export default defineConfig({
     projects: [
       tier("unit", ["packages/*/src/**/*.test.ts", "test/architecture/**/*.test.ts"], 20_000),
       tier("simulation", ["test/simulation/**/*.test.ts"], 900_000),
+      tier("planner", ["test/planner/**/*.test.ts"], 300_000),
       tier("scenarios", ["test/scenarios/**/*.test.ts"], 60_000),
       tier("e2e", ["test/e2e/**/*.test.ts"], 600_000, 120_000, false),
       // Builds the Debian packages; skipped without dpkg-deb.

@@ -71,7 +71,7 @@ export function checkTimes(rules: Rules, plan: RollingPlan): string[] {
   const goes = (turn: PlannedTurn) => () => {
     away.add(turn.host);
     for (const name of present.get(turn.host) ?? [])
-      if (rules.instance.get(name)?.movability !== "stop") bad.push(`${turn.host} goes out with ${name}`);
+      if (!rules.stays.has(name)) bad.push(`${turn.host} goes out with ${name}`);
   };
   const returns = (turn: PlannedTurn) => () => {
     cordoned.delete(turn.host);
@@ -110,7 +110,7 @@ export function checkTimes(rules: Rules, plan: RollingPlan): string[] {
     bad.push("the rolling schedule is longer than the one with barriers");
   const canary = rules.options.canary;
   const first = plan.turns.find((turn) => turn.host === canary?.host);
-  if (canary && first)
+  if (canary && first && !rules.snapshot.hosts.some((h) => h.name === canary.host && h.state === "done"))
     for (const turn of plan.turns)
       if (
         turn.host !== canary.host &&

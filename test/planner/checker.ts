@@ -15,22 +15,36 @@ export interface Rules {
   readonly options: RollingOptions;
   readonly host: ReadonlyMap<string, PoolHost>;
   readonly instance: ReadonlyMap<string, PoolInstance>;
-  readonly isExcluded: (host: string) => boolean;
   readonly inScope: readonly string[];
+  /** Hosts that are out in the snapshot: what they break is not the plan's doing. */
+  readonly already: ReadonlySet<string>;
+  /** Instances that stay where they are and are stopped: those of movability `stop`, and who must stay with them. */
+  readonly stays: ReadonlySet<string>;
 }
 
 /** Everything that is wrong with a plan; empty if nothing is. */
 export function violationsOf(snapshot: PoolSnapshot, options: RollingOptions, plan: RollingPlan): string[] {
+  const rules = rulesOf(snapshot, options);
+  return [...checkWaves(rules, plan), ...checkReplay(rules, plan), ...checkTimes(rules, plan)];
+}
+
+export function rulesOf(snapshot: PoolSnapshot, options: RollingOptions): Rules {
   const excluded = new Set(options.exclude);
-  const rules: Rules = {
+  return {
     snapshot,
     options,
     host: new Map(snapshot.hosts.map((h) => [h.name, h])),
     instance: new Map(snapshot.instances.map((i) => [i.name, i])),
-    isExcluded: (name) => excluded.has(name),
     inScope: snapshot.hosts.filter((h) => h.state === "in-scope" && !excluded.has(h.name)).map((h) => h.name),
+    already: new Set(snapshot.hosts.filter((h) => h.state === "out").map((h) => h.name)),
+    stays: new Set(
+      snapshot.instances
+        .filter(
+          (it) => it.movability === "stop" || snapshot.instances.some((o) => o.movability === "stop" && areOne(it, o)),
+        )
+        .map((it) => it.name),
+    ),
   };
-  return [...checkWaves(rules, plan), ...checkReplay(rules, plan), ...checkTimes(rules, plan)];
 }
 
 function sorted(names: readonly string[]): string {
@@ -39,7 +53,7 @@ function sorted(names: readonly string[]): string {
 
 function checkWaves(rules: Rules, plan: RollingPlan): string[] {
   const bad: string[] = [];
-  const already = rules.snapshot.hosts.filter((h) => h.state === "out").map((h) => h.name);
+  const { already } = rules;
   if (sorted(plan.waves.flat()) !== sorted([...rules.inScope, ...already]))
     bad.push(`waves do not hold every host in scope once: ${plan.waves.flat().length} of ${rules.inScope.length}`);
   if (sorted(plan.turns.map((t) => t.host)) !== sorted(plan.waves.flat())) bad.push("turns and waves differ");
@@ -49,7 +63,7 @@ function checkWaves(rules: Rules, plan: RollingPlan): string[] {
     for (const text of limitsBroken(rules, wave)) bad.push(`wave ${w}: ${text}`);
   const canary = rules.options.canary?.host;
   if (canary !== undefined && rules.inScope.includes(canary)) {
-    const first = plan.waves[0]?.filter((h) => !already.includes(h)) ?? [];
+    const first = plan.waves.map((wave) => wave.filter((h) => !already.has(h))).find((wave) => wave.length > 0) ?? [];
     if (sorted(first) !== canary) bad.push(`canary ${canary}: the first wave is ${first.join(",")}`);
   }
   const order = (rules.options.order ?? []).filter((h) => rules.inScope.includes(h) && h !== canary);
@@ -65,7 +79,7 @@ function checkWaves(rules: Rules, plan: RollingPlan): string[] {
   const stopped = new Set(plan.turns.flatMap((t) => t.stops));
   const consented = new Set(rules.options.consented);
   for (const it of rules.snapshot.instances) {
-    const isMeant = it.movability === "stop" && rules.inScope.includes(it.host);
+    const isMeant = rules.stays.has(it.name) && rules.inScope.includes(it.host);
     if (isMeant !== stopped.has(it.name)) bad.push(`${it.name}: stopped ${stopped.has(it.name)}, should be ${isMeant}`);
     if (isMeant && !consented.has(it.name) !== plan.consentsNeeded.includes(it.name)) bad.push(`${it.name}: consent`);
   }
@@ -73,7 +87,9 @@ function checkWaves(rules: Rules, plan: RollingPlan): string[] {
 }
 
 /** Limits that these hosts break when they are out together. */
-export function limitsBroken({ snapshot, options, host, instance, inScope }: Rules, out: readonly string[]): string[] {
+export function limitsBroken(rules: Rules, out: readonly string[]): string[] {
+  const { snapshot, options, host, instance, inScope, already, stays } = rules;
+  if (out.every((name) => already.has(name))) return [];
   const bad: string[] = [];
   const isOut = new Set(out);
   const share = (limit: number | string | undefined, total: number) =>
@@ -82,8 +98,7 @@ export function limitsBroken({ snapshot, options, host, instance, inScope }: Rul
       : typeof limit === "number"
         ? limit
         : Math.max(1, Math.floor((Number(limit.replace("%", "")) / 100) * total));
-  const alreadyOut = snapshot.hosts.filter((h) => h.state === "out").length;
-  const max = share(options.maxOut, inScope.length + alreadyOut);
+  const max = share(options.maxOut, inScope.length + already.size);
   if (out.length > max) bad.push(`${out.length} hosts out, at most ${max}`);
   for (const limit of options.domainLimits ?? []) {
     const value = (h: PoolHost) => h.labels[limit.label] ?? `\0${h.name}`;
@@ -105,9 +120,9 @@ export function limitsBroken({ snapshot, options, host, instance, inScope }: Rul
       const h = host.get(name) ?? host.get(it?.host ?? "");
       if (!h || h.state === "unavailable") return false;
       if (host.has(name)) return !isOut.has(name);
-      return !(it?.movability === "stop" && isOut.has(h.name));
+      return !(stays.has(name) && isOut.has(h.name));
     });
-    if (up.length < group.minUp && out.some((name) => touches(name, group.members, instance)))
+    if (up.length < group.minUp && out.some((name) => !already.has(name) && touches(rules, name, group.members)))
       bad.push(`quorum group ${group.name}: ${up.length} up, ${group.minUp} needed`);
   }
   if (options.mayGoOut)
@@ -122,8 +137,8 @@ export function limitsBroken({ snapshot, options, host, instance, inScope }: Rul
   return bad;
 }
 
-function touches(host: string, members: readonly string[], instance: ReadonlyMap<string, PoolInstance>): boolean {
-  return members.some((m) => m === host || (instance.get(m)?.host === host && instance.get(m)?.movability === "stop"));
+function touches({ instance, stays }: Rules, host: string, members: readonly string[]): boolean {
+  return members.some((m) => m === host || (instance.get(m)?.host === host && stays.has(m)));
 }
 
 /** What an instance asks of a host, room and company aside; empty if it may run there. */
@@ -193,7 +208,7 @@ function checkReplay(rules: Rules, plan: RollingPlan): string[] {
     const label = `${move.instance} ${move.from} => ${move.to}`;
     if (!it || !target) return bad.push(`${label}: unknown`);
     if (at.get(move.instance) !== move.from) bad.push(`${label}: it is on ${at.get(move.instance)}`);
-    if (it.movability !== "live") bad.push(`${label}: it cannot be moved`);
+    if (it.movability !== "live" || rules.stays.has(it.name)) bad.push(`${label}: it cannot be moved`);
     const why = misfit(rules, it, target);
     if (why !== "") bad.push(`${label}: ${why}`);
     if (isAway.has(move.to)) bad.push(`${label}: the target is away`);
@@ -213,8 +228,7 @@ function checkReplay(rules: Rules, plan: RollingPlan): string[] {
     for (; next < inTurn.length && inTurn[next]?.wave === w; next++) make(inTurn[next] as PlannedMove);
     for (const h of wave) isAway.add(h);
     for (const [name, h] of at)
-      if (wave.includes(h) && rules.instance.get(name)?.movability !== "stop")
-        bad.push(`wave ${w}: ${name} is left on ${h}`);
+      if (wave.includes(h) && !rules.stays.has(name)) bad.push(`wave ${w}: ${name} is left on ${h}`);
     bad.push(...apart(rules, at).map((text) => `wave ${w}: ${text}`));
     for (const h of wave) isAway.delete(h);
   }

@@ -18,8 +18,13 @@ export interface Step {
   dead: boolean;
 }
 
-/** How many hosts are looked at for making room, and how many steps of one unit's search that may cost. */
+/** More detours than any plan makes; a number, so that differences stay exact. */
+export const UNLIMITED = 1e12;
+
+/** How many hosts are looked at for making room. */
 const ROOM_CANDIDATES = 12;
+/** In pools of up to that many units the cheapest way of making room is looked for, in others the first one is taken. */
+const FEW_UNITS = 2000;
 
 /**
  * The world with the two kinds of targets at hand: *final* hosts, on which a unit may stay for good, and *waiting* ones,
@@ -30,7 +35,7 @@ export class Board {
   readonly world: World;
   readonly role: Uint8Array;
   /** Moves onto hosts whose turn is still to come that may be made yet. */
-  detours = Number.POSITIVE_INFINITY;
+  detours = UNLIMITED;
   log: Step[] = [];
   readonly #final: FreeTree;
   readonly #waiting: FreeTree;
@@ -152,7 +157,7 @@ export class Board {
     this.log.push({ unit: u, from, to, kind, dead: false });
     this.#movedIn[u] = this.#wave;
     this.#receivedIn[to] = this.#wave;
-    if (this.role[to] === WAITING) this.detours -= (this.pool.members[u] as readonly number[]).length;
+    this.detours -= this.#extra(u, from, to, kind);
     this.#refresh(to);
     this.#refresh(from);
   }
@@ -183,15 +188,25 @@ export class Board {
       while (i > 0 && (candidates[i - 1]?.lack ?? 0) > lack) i--;
       candidates.splice(i, 0, { h, lack });
     }
+    const before = this.detours;
+    let best = -1;
+    let least = Number.POSITIVE_INFINITY;
     for (const { h } of candidates) {
       const mark = this.log.length;
-      if (this.#makeRoom(u, h)) {
-        this.move(u, h, "drain");
-        return true;
-      }
+      const found = this.#makeRoom(u, h);
+      if (found) this.move(u, h, "drain");
+      const isAffordable = found && this.detours >= 0;
+      const cost = before - this.detours + (this.log.length - mark) / 1000;
+      if (isAffordable && pool.units > FEW_UNITS) return true;
       this.undo(mark);
+      if (!isAffordable || cost >= least) continue;
+      least = cost;
+      best = h;
     }
-    return false;
+    if (best < 0) return false;
+    this.#makeRoom(u, best);
+    this.move(u, best, "drain");
+    return true;
   }
 
   /** Undoes every move since the log had that length. */
@@ -211,9 +226,15 @@ export class Board {
   #back(step: Step): void {
     this.world.move(step.unit, step.from);
     this.#movedIn[step.unit] = 0;
-    if (this.role[step.to] === WAITING) this.detours += (this.pool.members[step.unit] as readonly number[]).length;
+    this.detours += this.#extra(step.unit, step.from, step.to, step.kind);
     this.#refresh(step.to);
     this.#refresh(step.from);
+  }
+
+  /** Moves that one more host to come, or a host that was final already, costs beyond the one that every unit needs. */
+  #extra(u: number, from: number, to: number, kind: MoveKind): number {
+    const count = Number(this.role[to] === WAITING) + Number(kind === "make-room" && this.role[from] === FINAL);
+    return count * (this.pool.members[u] as readonly number[]).length;
   }
 
   #makeRoom(u: number, h: number): boolean {

@@ -3,7 +3,8 @@ import { Board, type Step } from "./board.ts";
 import { boundsOf } from "./bounds.ts";
 import { dispatchOrder } from "./dispatch.ts";
 import { Gate } from "./gate.ts";
-import { compile, LIVE, PINNED, type Pool, STOP } from "./pool.ts";
+import { compile, type Pool, STOP } from "./pool.ts";
+import { refusals } from "./refusals.ts";
 import type { Bounds, PlannedMove, PlannedTurn, RollingPlan, RollingResult } from "./result.ts";
 import { Roll, type Rolled } from "./roll.ts";
 import { schedule } from "./schedule.ts";
@@ -23,71 +24,26 @@ export function planRolling(snapshot: PoolSnapshot, options: RollingOptions): Ro
   const bounds = boundsOf(pool, gate, options);
   const board = new Board(pool);
   const rolled = search(pool, new Roll(pool, board, gate, options), bounds, options);
-  if (rolled.stuck.length > 0) return { feasible: false, proven: false, reasons: stuckReasons(pool, rolled) };
+  if (rolled.stuck.length > 0) return { feasible: false, proven: rolled.proven, reasons: stuckReasons(pool, rolled) };
+  const lost = options.return === "exact" ? notAtHome(pool, rolled) : [];
+  if (lost.length > 0)
+    return {
+      feasible: false,
+      proven: false,
+      reasons: lost.map((name) => ({
+        rule: "return",
+        subject: name,
+        text: `${name} could not be brought home`,
+        fix: "ask for a preferred return instead of an exact one",
+      })),
+    };
   return planOf(pool, gate, bounds, rolled, options);
-}
-
-/** What no order and no move can help. */
-function refusals(pool: Pool, gate: Gate): Reason[] {
-  const reasons: Reason[] = [];
-  gate.reset(false);
-  for (const [h, host] of pool.hosts.entries()) {
-    if (pool.state[h] !== "in-scope") continue;
-    const refusal = gate.refusal(h);
-    if (refusal === "") continue;
-    const text = `${host.name} may not go out even alone: ${refusal}`;
-    reasons.push({ rule: "gate", subject: host.name, text, fix: `bring members back, or leave ${host.name} out` });
-  }
-  reasons.push(...tooLarge(pool));
-  for (let u = 0; u < pool.units; u++) {
-    const host = pool.hosts[pool.at[u] as number];
-    if (pool.movability[u] !== PINNED || pool.state[pool.at[u] as number] !== "in-scope" || !host) continue;
-    for (const i of pool.members[u] as readonly number[]) {
-      const it = pool.snapshot.instances[i];
-      if (it?.movability !== "pinned") continue;
-      const text = `${it.name} on ${host.name} can neither be moved nor stopped`;
-      reasons.push({ rule: "pinned", subject: it.name, text, fix: `let it be stopped, or leave ${host.name} out` });
-    }
-  }
-  return reasons;
-}
-
-/** Hosts whose instances exceed all that is free elsewhere in their cluster, however it is arranged. */
-function tooLarge(pool: Pool): Reason[] {
-  const load = new Float64Array(pool.hosts.length);
-  const stays = new Float64Array(pool.hosts.length);
-  for (let u = 0; u < pool.units; u++) {
-    const h = pool.at[u] as number;
-    load[h] = (load[h] as number) + (pool.mem[u] as number);
-    if (pool.movability[u] !== LIVE) stays[h] = (stays[h] as number) + (pool.mem[u] as number);
-  }
-  const free = new Float64Array(pool.clusterNames.length);
-  for (let h = 0; h < load.length; h++) {
-    const c = pool.cluster[h] as number;
-    const spare = (pool.memCap[h] as number) - (load[h] as number);
-    if (pool.state[h] !== "unavailable") free[c] = (free[c] as number) + spare;
-  }
-  const reasons: Reason[] = [];
-  for (const [h, host] of pool.hosts.entries()) {
-    if (pool.state[h] !== "in-scope") continue;
-    const leaves = (load[h] as number) - (stays[h] as number);
-    const elsewhere = (free[pool.cluster[h] as number] as number) - (pool.memCap[h] as number) + (load[h] as number);
-    if (leaves === 0 || leaves <= elsewhere) continue;
-    const text = `${host.name}: its instances need ${leaves} MiB, the rest of its cluster has ${Math.max(0, elsewhere)} MiB free`;
-    reasons.push({
-      rule: "no-room",
-      subject: host.name,
-      text,
-      fix: `stop instances, add a host, or leave ${host.name} out`,
-    });
-  }
-  return reasons;
 }
 
 function stuckReasons(pool: Pool, rolled: Rolled): Reason[] {
   return rolled.stuck.map((h) => {
     const name = pool.hosts[h]?.name ?? "";
-    const text = `${name}: no way was found to empty it, not even after making room on other hosts`;
+    const text = `${name}: ${rolled.proven ? "there is no way" : "no way was found"} to empty it, not even by rearranging the other hosts`;
     return { rule: "no-room", subject: name, text, fix: `stop instances of ${name}, or leave it out` };
   });
 }
@@ -148,11 +104,22 @@ export function planOf(pool: Pool, gate: Gate, bounds: Bounds, rolled: Rolled, o
     barrierMakespanMs: barriers.makespan,
     p95Ms: late.makespan,
     consentsNeeded,
-    notReturned: rolled.notReturned.flatMap((u) =>
-      (pool.members[u] as readonly number[]).map((i) => pool.snapshot.instances[i]?.name ?? ""),
-    ),
+    notReturned: (options.return ?? "none") === "none" ? [] : notAtHome(pool, rolled),
     balance: balanceOf(pool, steps),
   };
+}
+
+/** Instances with a home that are elsewhere after these moves. */
+function notAtHome(pool: Pool, rolled: Rolled): string[] {
+  const at = pool.at.slice();
+  for (const group of rolled.steps) for (const step of group) at[step.unit] = step.to;
+  const out: string[] = [];
+  for (let u = 0; u < pool.units; u++)
+    for (const i of pool.members[u] as readonly number[]) {
+      const it = pool.snapshot.instances[i];
+      if (it?.home !== undefined && pool.hostIndex.get(it.home) !== at[u]) out.push(it.name);
+    }
+  return out;
 }
 
 function balanceOf(pool: Pool, steps: Rolled["steps"]): RollingPlan["balance"] {

@@ -1,4 +1,5 @@
-import { AWAY, type Board, FINAL, type Step, WAITING } from "./board.ts";
+import { AWAY, type Board, FINAL, type Step, UNLIMITED, WAITING } from "./board.ts";
+import { type Way, wayToEmpty } from "./exact.ts";
 import type { Gate } from "./gate.ts";
 import { LIVE, type Pool } from "./pool.ts";
 import type { RollingOptions } from "./snapshot.ts";
@@ -9,6 +10,8 @@ export interface Variant {
   readonly detours: number;
   /** 0, or the number of a disturbance of the order in which hosts are considered. */
   readonly shake: number;
+  /** Look at every arrangement where nothing simpler empties a host. */
+  readonly exact?: boolean;
 }
 
 /** Moves are grouped by wave; the last group may follow the last wave. */
@@ -19,7 +22,8 @@ export interface Rolled {
   readonly moves: number;
   /** Hosts that could not be emptied; empty if the roll is complete. */
   readonly stuck: readonly number[];
-  readonly notReturned: readonly number[];
+  /** True if every arrangement was looked at: then no plan exists. */
+  readonly proven: boolean;
 }
 
 /** Candidates in a row that do not fit into a wave before it is taken for full. */
@@ -34,6 +38,8 @@ export class Roll {
   readonly #options: RollingOptions;
   readonly #byRank: Int32Array;
   #shake = 0;
+  #exact = false;
+  #proven = false;
   #budget: Float64Array;
 
   constructor(pool: Pool, board: Board, gate: Gate, options: RollingOptions) {
@@ -51,6 +57,8 @@ export class Roll {
     const board = this.#board;
     const gate = this.#gate;
     this.#shake = variant.shake;
+    this.#exact = variant.exact ?? false;
+    this.#proven = false;
     gate.reset();
     board.reset(this.#turns());
     const instances = new Float64Array(pool.clusterNames.length);
@@ -64,13 +72,31 @@ export class Roll {
     const alreadyOut = [...pool.hosts.keys()].filter((h) => pool.state[h] === "out");
     const waves: number[][] = [];
     const steps: Step[][] = [];
-    while (left.length > 0 || (waves.length === 0 && alreadyOut.length > 0)) {
-      const wave = this.#wave(left, waves.length === 0);
-      if (waves.length === 0) wave.unshift(...alreadyOut);
-      if (wave.length === 0) break;
+    const close = (wave: number[]) => {
       steps.push(board.log.filter((s) => !s.dead));
       board.log = [];
       waves.push(wave);
+    };
+    while (left.length > 0 || (waves.length === 0 && alreadyOut.length > 0)) {
+      const wave = this.#wave(left, waves.length === 0);
+      if (waves.length === 0) wave.unshift(...alreadyOut);
+      if (wave.length === 0) {
+        const way = this.#exact ? this.#unblock(left) : undefined;
+        if (!way || !gate.add(way.host)) break;
+        // What has to come onto the host first is a wave of its own without hosts.
+        const turn = way.moves.findLastIndex(([, to]) => to === way.host) + 1;
+        board.detours = UNLIMITED;
+        for (const [i, [u, to]] of way.moves.entries()) {
+          if (i === turn && turn > 0) {
+            close([]);
+            board.nextWave();
+          }
+          board.move(u, to, i >= turn && board.world.at[u] === way.host ? "drain" : "make-room");
+        }
+        board.setRole(way.host, AWAY);
+        wave.push(way.host);
+      }
+      close(wave);
       for (const h of wave) {
         board.setRole(h, FINAL);
         gate.remove(h);
@@ -84,11 +110,7 @@ export class Roll {
     if (board.log.some((s) => !s.dead)) steps.push(board.log.filter((s) => !s.dead));
     let moves = 0;
     for (const list of steps) for (const s of list) moves += (pool.members[s.unit] as readonly number[]).length;
-    const notReturned: number[] = [];
-    if ((this.#options.return ?? "none") !== "none")
-      for (let u = 0; u < pool.units; u++)
-        if ((pool.home[u] as number) >= 0 && board.world.at[u] !== pool.home[u]) notReturned.push(u);
-    return { waves, steps, moves, stuck: left, notReturned };
+    return { waves, steps, moves, stuck: left, proven: this.#proven };
   }
 
   /** Hosts with few instances per capacity are expected to go early, as are those that the operator names first. */
@@ -112,8 +134,10 @@ export class Roll {
 
   #wave(left: readonly number[], isFirst: boolean): number[] {
     const canary = this.#options.canary;
-    const canaryHost = isFirst && canary ? this.#pool.hostIndex.get(canary.host) : undefined;
+    const canaryHost = canary ? this.#pool.hostIndex.get(canary.host) : undefined;
     if (canaryHost !== undefined && left.includes(canaryHost)) return this.#forced([canaryHost], 1);
+    // A canary that is out already still has to prove itself.
+    if (isFirst && canaryHost !== undefined && this.#pool.state[canaryHost] === "out") return [];
     const ordered = (this.#options.order ?? [])
       .map((name) => this.#pool.hostIndex.get(name) as number)
       .filter((h) => left.includes(h));
@@ -136,8 +160,7 @@ export class Roll {
     for (const h of hosts) {
       // What has just arrived on it would have to move twice in one wave.
       if (board.hasReceived(h)) break;
-      board.detours =
-        wave.length === 0 ? Number.POSITIVE_INFINITY : (this.#budget[this.#pool.cluster[h] as number] as number);
+      board.detours = wave.length === 0 ? UNLIMITED : (this.#budget[this.#pool.cluster[h] as number] as number);
       if (!this.#take(h, wave.length === 0)) break;
       wave.push(h);
     }
@@ -160,10 +183,10 @@ export class Roll {
     for (const [i, h] of hosts.entries()) {
       if (found >= tries || (best >= 0 && i >= 4 * tries)) break;
       const mark = board.log.length;
-      board.detours = Number.MAX_SAFE_INTEGER;
+      board.detours = UNLIMITED;
       if (!this.#take(h, true)) continue;
       found++;
-      const cost = Number.MAX_SAFE_INTEGER - board.detours + (board.log.length - mark) / 1e6;
+      const cost = UNLIMITED - board.detours + (board.log.length - mark) / 1e6;
       this.#leave(h, mark);
       if (cost < least) {
         least = cost;
@@ -171,7 +194,7 @@ export class Roll {
       }
     }
     if (best < 0) return [];
-    board.detours = Number.MAX_SAFE_INTEGER;
+    board.detours = UNLIMITED;
     return this.#take(best, true) ? [best] : [];
   }
 
@@ -193,6 +216,22 @@ export class Roll {
     this.#board.undo(mark);
     this.#board.setRole(h, WAITING);
     this.#gate.remove(h);
+  }
+
+  /** A host and the moves that empty it, where looking at every arrangement finds some. */
+  #unblock(left: readonly number[]): Way | undefined {
+    const canary = this.#options.canary ? this.#pool.hostIndex.get(this.#options.canary.host) : undefined;
+    const order = (this.#options.order ?? []).map((name) => this.#pool.hostIndex.get(name) as number);
+    const next = canary !== undefined && left.includes(canary) ? canary : order.find((h) => left.includes(h));
+    const hosts = next === undefined ? left : [next];
+    const byCluster = Map.groupBy(hosts, (h) => this.#pool.cluster[h] as number);
+    this.#proven = true;
+    for (const goals of byCluster.values()) {
+      const way = wayToEmpty(this.#board, goals);
+      if (way === "unknown") this.#proven = false;
+      else if (way !== "none") return way;
+    }
+    return undefined;
   }
 
   /** Units of a host that have to leave it, the hardest to place first. */

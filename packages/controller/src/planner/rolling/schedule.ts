@@ -68,6 +68,7 @@ export function schedule(input: ScheduleInput, withBarriers: boolean): Times {
         back[h] = away[h] as number;
         turns.begins(h, 0, back[h] as number);
         makespan = Math.max(makespan, back[h] as number);
+        if (h === canary) bakedAt = (back[h] as number) + (options.canary?.bakeMs ?? 0);
         continue;
       }
       let at = Math.max(barrier, bakedAt);

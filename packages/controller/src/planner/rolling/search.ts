@@ -10,6 +10,11 @@ const DEFAULT_SLACK = 0.01;
 
 /** The best of several rolls: see `RollingOptions.mode` for what is best. */
 export function search(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions): Rolled {
+  const best = attempts(pool, roll, bounds, options);
+  return best.stuck.length === 0 ? best : roll.run({ detours: 1, shake: 0, exact: true });
+}
+
+function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions): Rolled {
   let left = Math.max(5, Math.min(400, Math.floor(EFFORT / Math.max(1, pool.units))));
   const attempt = (detours: number, shake: number) => {
     left--;
