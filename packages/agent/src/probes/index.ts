@@ -1,3 +1,4 @@
+import { cephProbe } from "./ceph/probe.ts";
 import { commandProbe } from "./command/probe.ts";
 import { corosyncProbe } from "./corosync/probe.ts";
 import { etcdProbe } from "./etcd/probe.ts";
@@ -19,6 +20,7 @@ export const probes: readonly Probe[] = [
   etcdProbe,
   etcdV2Probe,
   glusterProbe,
+  cephProbe,
   corosyncProbe,
   pacemakerProbe,
   galeraProbe,
