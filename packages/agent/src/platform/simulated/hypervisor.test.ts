@@ -279,6 +279,11 @@ describe("stop, save, start, resume, discard", () => {
     expect(findIn(world, "hv1", uuid)).toMatchObject({ state: "running", saved: false, stateReason: "restored" });
   });
 
+  it("starts one that holds a device: it is this host's", () => {
+    put({ state: "shutoff", devices: [{ kind: "pci", name: "0000:3b:00.0" }] });
+    expect(after(300, "start")).toEqual(ended("ok"));
+  });
+
   it.each<[InstanceVerb, Partial<SimulatedInstance> | undefined, string, RegExp]>([
     ["stop", { state: "shutoff" }, "ok", /already/],
     ["stop", { state: "paused" }, "failed", /paused/],

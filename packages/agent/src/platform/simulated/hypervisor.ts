@@ -202,7 +202,8 @@ export class SimulatedHypervisor {
         if (isOff && !found.saved) return `${name} is off: there is no memory to save`;
         return found.persistent ? undefined : `${name} is transient: nothing would be left to start`;
       case "start":
-        return isOff ? this.#noRoom(found) : undefined;
+        // The devices that it holds are this host's.
+        return isOff ? this.#noRoom({ ...found, devices: [] }) : undefined;
       case "resume":
         return isOff ? `${name} is off: there is nothing to resume` : undefined;
       case "discard":
