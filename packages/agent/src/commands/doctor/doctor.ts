@@ -22,6 +22,7 @@ import {
   type Finding,
   render,
 } from "./checks.ts";
+import { examineLibvirt } from "./libvirt.ts";
 import { bootId, disk, journal, output, pathFacts, reach } from "./probes.ts";
 
 const REACH_DEADLINE_MS = 5_000;
@@ -43,9 +44,10 @@ async function findingsOf(file: string, nowMs: number): Promise<Finding[]> {
   const { stateDir, tls } = settings;
   const { identity, files } = identityOf(settings, uid, nowMs);
   const space = await disk(stateDir);
-  const [clock, executor, ...controllers] = await Promise.all([
+  const [clock, executor, libvirt, ...controllers] = await Promise.all([
     output("timedatectl", ["show", "--property=NTP", "--property=NTPSynchronized"]),
     executorOf(settings, uid),
+    examineLibvirt(settings, nowMs),
     ...controllersOf(settings, files),
   ]);
   return [
@@ -59,6 +61,7 @@ async function findingsOf(file: string, nowMs: number): Promise<Finding[]> {
     identity,
     checkClock(clock === undefined ? undefined : parseLines(clock), nowMs),
     executor,
+    ...libvirt,
     ...controllers,
   ];
 }
