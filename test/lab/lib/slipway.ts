@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync } from "node:fs";
+import { totalmem } from "node:os";
 import type { Authority } from "../../../packages/shared/src/tls/authority.ts";
 import { etcdIsHealthy, membersOf } from "./etcd.ts";
 import { startGluster } from "./gluster.ts";
@@ -6,6 +7,7 @@ import { guestKernel } from "./guest-kernel.ts";
 import { Lab, putFile } from "./lab.ts";
 import { startHypervisors } from "./libvirt.ts";
 import { checkout, currentPackages, packagesIn } from "./packages.ts";
+import { SHARED } from "./storage.ts";
 import { LabError, messageOf, until } from "./system.ts";
 
 export { putFile };
@@ -30,6 +32,8 @@ export interface UpOptions {
   readonly packages?: string | undefined;
   /** The hosts are hypervisors: libvirt and QEMU, reachable from each other over TLS, and storage that they share. */
   readonly libvirt?: boolean;
+  /** Of a hypervisor: memory for guests in MiB, as its agent tells it. Default 4096, or less where the machine has less. */
+  readonly guestMiB?: number;
   /** An etcd cluster on the first three. */
   readonly etcd?: boolean;
   /** A GlusterFS pool of the first three, see gluster.ts. */
@@ -78,7 +82,8 @@ export async function up(options: UpOptions): Promise<Lab> {
     ];
     if ((await Promise.all(equipped)).length > 0 && (libvirt || gluster || etcd))
       say(`the hosts are equipped after ${seconds()} s`);
-    await Promise.all(Object.entries(hosts).map(([host, own]) => join_(lab, host, own)));
+    const platform = libvirt ? libvirtProperties(options.guestMiB) : [];
+    await Promise.all(Object.entries(hosts).map(([host, own]) => join_(lab, host, own, platform)));
     await until("all agents are connected", () => connected(lab, Object.keys(hosts).length));
     say(`controller and ${Object.keys(hosts).length} agents are connected after ${seconds()} s`);
     return lab;
@@ -121,7 +126,7 @@ function authorityOf(lab: Lab): Authority {
 }
 
 /** As an administrator joins a host: properties, token, start. */
-async function join_(lab: Lab, host: string, own: Readonly<Record<string, string>>) {
+async function join_(lab: Lab, host: string, own: Readonly<Record<string, string>>, platform: readonly string[]) {
   const said = await lab.sh(CONTROLLER, `slipway-controller token --dir ${STATE} --host ${host}`);
   const token = said.trim().split("\n").pop() ?? "";
   const properties = [
@@ -133,11 +138,26 @@ async function join_(lab: Lab, host: string, own: Readonly<Record<string, string
     `slipway.labels=${Object.entries(own)
       .map(([key, value]) => `${key}=${value}`)
       .join(",")}`,
+    ...platform,
   ];
   putFile(lab, host, "/etc/slipway/token", `${token}\n`, 0o600);
   putFile(lab, host, "/etc/slipway/agent.properties", `${properties.join("\n")}\n`, 0o644);
   mkdirSync(lab.path(host, "/etc/slipway/hooks.d"), { recursive: true });
   await lab.sh(host, "systemctl start slipway-agent");
+}
+
+/**
+ * Each host sees the whole memory of the machine beneath; what the others of its lab take is kept back, so that the hosts are of a size
+ * that guests of a lab can fill.
+ */
+function libvirtProperties(guestMiB = 4096): string[] {
+  const total = Math.floor(totalmem() / 2 ** 20);
+  return [
+    "slipway.platform=libvirt",
+    `slipway.platform.reserved.memory=${Math.max(0, total - guestMiB)}`,
+    // It is mounted from a file that each host has for itself, which does not tell that it is the same everywhere.
+    `slipway.shared.paths=lab=${SHARED}`,
+  ];
 }
 
 /** The operator's command on the controller's host. */
