@@ -1,5 +1,6 @@
-// `npm run demo`: the main job on an embedded pool. Six hosts in two clusters are rolled with real hook scripts; one host needs
-// nothing, one asks for a reboot, and one agent is killed in the middle of its Maintenance hook.
+// `npm run demo`: the main job on an embedded pool. Six hosts in two clusters are rolled with real hook scripts, and their simulated
+// instances are moved out of the way; one host needs nothing, one asks for a reboot, one agent is killed in the middle of its
+// Maintenance hook, and one instance may only be stopped because the operator agrees.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,16 +27,23 @@ let status = 1;
 try {
   await ready(dev);
   const config = ["--config", join(dir, "cli.yaml")];
-  say("What would happen: nothing is touched by a plan.");
-  await cli([...config, "plan", "--zone", "z1"]);
+  say("The instances, and what a drain does with each.");
+  await cli([...config, "instance", "list"]);
+  say("One cannot move. A plan names it, why, and the way out; nothing is touched.");
+  await cli([...config, "instance", "show", "legacy-1"]);
+  say("What would happen with the operator's consent to stop that one.");
+  const scope = ["--zone", "z1", "--consent-stop", "legacy-1"];
+  await cli([...config, "plan", ...scope]);
   say(
     "The run. hv5's agent will be killed (SIGKILL) while its Maintenance hook runs; the hook goes on, and so does the run.",
   );
   const killer = killAgentDuringMaintenance("hv5");
-  status = await cli([...config, "start", "--zone", "z1", "--payload", `marks=${marks}`]);
+  status = await cli([...config, "start", ...scope, "--payload", `marks=${marks}`]);
   await killer;
   say("What every host went through, and the run's own log.");
   await cli([...config, "report", "last", "--format", "text", "--log"]);
+  say("Where the instances are now: all of them run.");
+  await cli([...config, "instance", "list"]);
   say(status === 0 ? "Done. Nothing is left behind." : `The run did not succeed (exit status ${status}).`);
 } catch (error) {
   console.error(`demo: ${error.message}`);
