@@ -97,6 +97,8 @@ ${text(sqliteDir, "LICENSE")}`,
       arch,
       depends: [RUNTIME_DEPENDS, "systemd (>= 247)"],
       recommends: ["dbus"],
+      // virsh, on hosts whose virtual machines it is to move.
+      suggests: ["libvirt-clients"],
       triggers: `interest-noawait ${RUNTIME}\n`,
       copyright: copyrightOf(root, [...packages].sort()),
       description: [
