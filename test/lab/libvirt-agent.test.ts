@@ -1,10 +1,11 @@
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Instance, MoveOptions } from "@slipway/shared";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobResult } from "../../packages/agent/src/steps/ports.ts";
 import type { InstanceSpec } from "../../packages/agent/src/steps/types.ts";
-import { Pool, unable, until } from "./kit.ts";
+import { CONTROLLER, Pool, unable, until } from "./kit.ts";
 import { assertRanOn, counter, counts, createGuest, domainsOf, type Guest } from "./lib/guests.ts";
 import { putFile } from "./lib/lab.ts";
 import type { Order, Told } from "./lib/libvirt-driver.ts";
@@ -250,5 +251,25 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("the libvirt platform o
       reason: "",
     });
     assertRanOn(before, await counts(mover));
+    await pool.lab.sh("hv1", "echo slipway.platform=libvirt >> /etc/slipway/agent.properties");
+    const doctor = await pool.lab.exec("hv1", ["slipway-agent", "doctor"]);
+    expect(doctor.stdout).toMatch(/^ok +libvirt +qemu:\/\/\/system: libvirt/m);
+    expect(doctor.stdout).toMatch(/^ok +migration +qemu\+tls:\/\/hv1\/system: lets this host in/m);
+    expect(doctor.stdout).toMatch(/^ok +pool shared /m);
+  });
+
+  test("opens libvirt to hosts, not to operators, whose certificates are of the same authority", async () => {
+    const pki = "/var/tmp/operator";
+    const [ca, certificate, key] = ["ca.pem", "lab.pem", "lab.key"].map((name) =>
+      readFileSync(pool.lab.path(CONTROLLER, `/etc/slipway/${name}`), "utf8"),
+    );
+    putFile(pool.lab, "hv1", `${pki}/cacert.pem`, ca ?? "");
+    putFile(pool.lab, "hv1", `${pki}/clientcert.pem`, certificate ?? "");
+    putFile(pool.lab, "hv1", `${pki}/clientkey.pem`, key ?? "", 0o600);
+    const list = (more: string) => pool.lab.exec("hv1", ["virsh", "-c", `qemu+tls://hv2/system${more}`, "list"]);
+    expect((await list("")).status).toBe(0);
+    const refused = await list(`?pkipath=${pki}`);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toMatch(/certificate|closed|reset|end of file/i);
   });
 });
