@@ -15,7 +15,7 @@ import { Coordinator } from "./coordinator/coordinator.ts";
 import type { Gate } from "./coordinator/ports.ts";
 import { actionName } from "./domain/action.ts";
 import { EngineClock } from "./effects/clock.ts";
-import { openGate } from "./effects/gate.ts";
+import { QuorumGate } from "./effects/quorum-gate.ts";
 import { CordonMarks } from "./fleet/cordons.ts";
 import { InventoryBook } from "./fleet/inventories.ts";
 import { WorkLoop } from "./fleet/loop.ts";
@@ -28,6 +28,7 @@ import { FleetRoster } from "./fleet/roster.ts";
 import { AgentSessions } from "./fleet/sessions.ts";
 import { status } from "./fleet/status.ts";
 import { bind, logRefusedConnections, shutdown } from "./listen.ts";
+import { pictureProblem, settle } from "./placement/index.ts";
 import { PoolKeeper } from "./pool/keeper.ts";
 import { holdLock } from "./store/lock.ts";
 import { type ControllerStore, openStore } from "./store/store.ts";
@@ -101,7 +102,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const coordinator = new Coordinator({
     store: store.runs,
     agents: { send: (host, command) => sessions.send(host, command) },
-    gate: options.gate ?? openGate,
+    gate: options.gate ?? quorumGate({ keeper, registry, book, clock, probes: () => probes, runs: () => coordinator }),
     clock,
     roster,
     trouble,
@@ -242,6 +243,40 @@ export async function startController(options: ControllerOptions): Promise<Runni
     await stop();
     throw thrown;
   }
+}
+
+/** The gate over the systems of the pool file; without any it has nothing to ask. */
+function quorumGate(ports: {
+  readonly keeper: PoolKeeper;
+  readonly registry: Registry;
+  readonly book: InventoryBook;
+  readonly clock: EngineClock;
+  readonly probes: () => ProbeDesk;
+  readonly runs: () => Coordinator;
+}): Gate {
+  const { keeper, registry, book, clock, probes, runs } = ports;
+  const inventories = () =>
+    registry
+      .entries()
+      .map((e) => book.of(e))
+      .filter((i) => i !== undefined);
+  return new QuorumGate({
+    config: () => keeper.quorum,
+    read: (request) => probes().read(request),
+    inventories,
+    isFresh: (host) => pictureProblem(host, clock.engineMs()) === undefined,
+    out: () => registry.names().filter((name) => runs().cordonHolders(name).length > 0),
+    // What stays where it is runs on only for as long as its host does.
+    stopsWith: (host, uuid) => {
+      const instance = inventories()
+        .find((i) => i.host === host)
+        ?.inventory.instances.find((i) => i.uuid === uuid);
+      if (!instance || !settle(instance, keeper.pool).policy.startsWith("migrate")) return true;
+      return runs()
+        .active()
+        .some((r) => r.spec.options.consentStop.includes(instance.name));
+    },
+  });
 }
 
 /** Who is at the other end, by the certificate that TLS has verified. */

@@ -246,3 +246,19 @@ describe("the pool file", () => {
     expect(warnings.map((w) => w.text)).toEqual(["instances a have their home on hv77, and there is no such host"]);
   });
 });
+
+test("a host does not go out when the pool file's quorum forbids it, and goes once it does no more", async () => {
+  const group =
+    "quorum: [{ name: dns, members: [{ instance: ns1 }, { instance: ns2 }, { instance: ns3 }], needed: NEEDED }]";
+  const rules = "instances: [{ match: 'ns*', policy: shutdown-restart }]";
+  await alice.applyPool({ file: "pool.yaml", text: `${group.replace("NEEDED", "2")}\n${rules}` }, BOUNDS);
+  await hosts({ hv1: picture(vm(1, "ns1"), vm(3, "ns3")), hv2: picture(vm(2, "ns2")) });
+  const options = { pingIntervalMs: 300n };
+  const { run } = await alice.startRun({ scope: { hosts: ["hv1"] }, options }, BOUNDS);
+  const why = async () => (await alice.whyHost({ host: "hv1" }, BOUNDS)).reasons.map((r) => r.text).join(" ");
+  await until("the gate's no", async () => (await why()).includes("dns"));
+  expect((await alice.getHost({ host: "hv1" }, BOUNDS)).host?.cordoned).toBe(false);
+  await alice.applyPool({ file: "pool.yaml", text: `${group.replace("NEEDED", "1")}\n${rules}` }, BOUNDS);
+  await until("the turn", async () => (await alice.getHost({ host: "hv1" }, BOUNDS)).host?.cordoned);
+  await alice.controlRun({ run, action: 4 }, BOUNDS);
+});
