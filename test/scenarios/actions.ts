@@ -1,6 +1,7 @@
 import { type GateAnswer, type Scope, scopeOf } from "@slipway/controller";
 import type { HostScript } from "../simulation/host.ts";
 import type { Chance, World } from "../simulation/world.ts";
+import { guestSentences } from "./guest-actions.ts";
 import { duration, type Pool } from "./pool.ts";
 
 /** Ports on which nothing goes wrong but what the script says. */
@@ -73,9 +74,9 @@ export interface Stage {
   readonly runs: string[];
 }
 
-type Doing = (stage: Stage, words: RegExpExecArray) => void;
+export type Doing = (stage: Stage, words: RegExpExecArray) => void;
 
-const later = ({ world }: Stage, text: string | undefined, undo: () => void) => {
+export const later = ({ world }: Stage, text: string | undefined, undo: () => void) => {
   if (text !== undefined) world.after(duration(text), undo);
 };
 
@@ -85,8 +86,9 @@ const hostCommand: Doing = ({ world, runs }, [, kind, host = "", run = runs.at(-
 const H = "(\\S+)";
 const FOR = "(?: for (\\S+))?";
 
-/** The language of script.yaml, one sentence an entry. */
+/** The language of script.yaml, one sentence an entry; what is done to instances is in `guest-actions.ts`. */
 const sentences: readonly [string, Doing][] = [
+  ...guestSentences,
   [
     `start(?: (r\\d+))?(?: (hosts|clusters) (\\S+))?( forced)?(?: with timeout (\\S+))?`,
     ({ world, pool, runs }, [, run = "r1", kind = "zones", names = "z1", forced, timeout]) => {

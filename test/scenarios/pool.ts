@@ -1,7 +1,9 @@
-import type { RunOptions } from "@slipway/controller";
+import type { SimulatedInstance } from "@slipway/agent";
+import type { PoolConfig, RunOptions } from "@slipway/controller";
 import { type Stage, stages } from "@slipway/shared";
 import type { HookRun } from "../simulation/executor.ts";
 import type { HostScript } from "../simulation/host.ts";
+import { hypervisor, instances, poolFile } from "./instances.ts";
 
 /** What a pool.yaml says. */
 export interface Pool {
@@ -9,9 +11,12 @@ export interface Pool {
   readonly options: Partial<RunOptions>;
   /** Hooks are shown in the log as they start and end. */
   readonly showHooks: boolean;
+  /** What lies on the hosts at the beginning. */
+  readonly guests: readonly { readonly host: string; readonly instance: SimulatedInstance }[];
+  readonly pool: PoolConfig;
 }
 
-type Yaml = Record<string, unknown>;
+export type Yaml = Record<string, unknown>;
 
 /** Deadlines short enough for a log to be read; a scenario may change each of them. */
 const OPTIONS: Partial<RunOptions> = {
@@ -58,7 +63,7 @@ function host(name: string, given: Yaml, defaults: Yaml): HostScript {
     if (problem !== undefined) problems[stage] = String(problem);
     else hooks[stage] = [entry].flat().map(hookRun) as [HookRun, ...HookRun[]];
   }
-  const known = new Set<string>([...stages, "cluster", "boots", "hooks-dir"]);
+  const known = new Set<string>([...stages, "cluster", "boots", "hooks-dir", "memory", "cpus", "cpu", "instances"]);
   for (const key of Object.keys(given)) if (!known.has(key)) throw new Error(`host ${name}: ${key} is not known`);
   return {
     name,
@@ -67,6 +72,7 @@ function host(name: string, given: Yaml, defaults: Yaml): HostScript {
     problems,
     ...(given["hooks-dir"] === undefined ? {} : { dirProblem: String(given["hooks-dir"]) }),
     bootMs: duration(String(given["boots"] ?? "30s")),
+    ...(given["memory"] === undefined ? {} : { hypervisor: hypervisor(name, given) }),
   };
 }
 
@@ -78,9 +84,12 @@ export function poolOf(yaml: Yaml): Pool {
     options[isDuration ? `${name}Ms` : name] = isDuration ? duration(value) : value;
   }
   const defaults = { ...HOOKS, ...((yaml["hooks"] ?? {}) as Yaml) };
+  const hosts = Object.entries(yaml["hosts"] as Record<string, Yaml | null>);
   return {
-    hosts: Object.entries(yaml["hosts"] as Record<string, Yaml | null>).map(([n, h]) => host(n, h ?? {}, defaults)),
+    hosts: hosts.map(([n, h]) => host(n, h ?? {}, defaults)),
     options: options as Partial<RunOptions>,
     showHooks: yaml["show"] === "hooks",
+    guests: instances(hosts),
+    pool: poolFile((yaml["pool"] ?? {}) as Yaml),
   };
 }

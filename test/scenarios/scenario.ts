@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Run, reportOf, stepInHand } from "@slipway/controller";
+import { naturalCompare } from "@slipway/shared";
 import { parse } from "yaml";
 import { type LogLine, World } from "../simulation/world.ts";
 import { act, ScriptedChance, type Stage } from "./actions.ts";
@@ -28,6 +29,7 @@ const marks: Record<string, string> = {
   fault: "!",
   host: "!",
   hook: ".",
+  guest: "*",
   warn: "w",
   error: "w",
   controller: "!",
@@ -41,6 +43,8 @@ export function play(folder: string): { text: string; violations: readonly strin
   const chance = new ScriptedChance();
   const timing = { agentTickMs: 1_000, controllerTickMs: 1_000, throughBytes: true, heartbeatMs: 15_000 };
   const world = new World(pool.hosts, chance, timing);
+  world.pool = pool.pool;
+  for (const { host, instance } of pool.guests) world.place(host, instance);
   const stage: Stage = { world, chance, pool, runs: [] };
   const lines: string[] = [];
   let waiting = 0;
@@ -95,12 +99,28 @@ export function play(folder: string): { text: string; violations: readonly strin
   if (quiet && world.violations.length === 0) world.checker.final();
   for (const { entry, left } of triggers) if (left > 0) throw new Error(`script: "${entry.when}" never happened`);
   const ends = [...world.disk.runs.values()].map((run) => endOf(run, world));
+  if (pool.guests.length > 0) ends.push(whereabouts(world));
   return { text: `${[...lines, ...ends].join("\n")}\n`, violations: world.violations };
 }
 
 function logLine({ at, kind, subject, text }: LogLine): string {
-  const who = kind === "hook" || kind === "host" || kind === "warn" || kind === "error" ? `on ${subject}` : subject;
+  const who =
+    kind === "hook" || kind === "guest" || kind === "host" || kind === "warn" || kind === "error"
+      ? `on ${subject}`
+      : subject;
   return `${marks[kind] ?? "?"} ${(at / 1000).toFixed(2).padStart(8)} ${kind === "operator" ? "operator" : who}: ${kind === "operator" ? `${subject}: ${text}` : text}`;
+}
+
+/** Where instances are in the end, whatever anybody's log says. */
+function whereabouts(world: World): string {
+  const rows = [...world.hosts.keys()].map((host) => {
+    const all = world.guests.has(host) ? world.guests.instances(host) : [];
+    const names = all.map((i) =>
+      i.state === "running" ? i.name : `${i.name} (${i.state === "shutoff" ? "off" : i.state})`,
+    );
+    return `  ${host.padEnd(5)} ${names.sort(naturalCompare).join(", ")}`.trimEnd();
+  });
+  return ["", "instances:", ...rows].join("\n");
 }
 
 /** What an operator finds afterwards: outcome, hosts, open ledger entries. */
@@ -118,8 +138,12 @@ function endOf(run: Run, world: World): string {
       ? []
       : [`in hand: ${hand.join(", ") || "nothing"}`, ...waits.map((w) => `waits: ${w.reason.text}; ${w.reason.fix}`)]),
     ...rows.map(([name, outcome, reason]) => `  ${name.padEnd(5)} ${outcome.padEnd(10)} ${reason}`.trimEnd()),
+    ...run.hosts.flatMap((h) => h.notes.map((n) => `note on ${h.name}: ${n.text}${n.fix && `; ${n.fix}`}`)),
     ...(report.ledger.length === 0
       ? ["open ledger entries: none"]
-      : ["open ledger entries:", ...report.ledger.map((l) => `  ${l.id}: ${l.change} ${l.host}, undone by ${l.undo}`)]),
+      : [
+          "open ledger entries:",
+          ...report.ledger.map((l) => `  ${l.id}: ${l.change} ${l.name || l.host}, undone by ${l.undo}`),
+        ]),
   ].join("\n");
 }

@@ -60,7 +60,7 @@ export class GuestChecker implements GuestWatch {
       this.#mayStop(host, before, cause);
       this.stoppedBy.set(before.uuid, { id: cause.id, host });
     } else if (cause === "unknown") this.#complain(`${before.name} ceases to run on ${host} and nobody knows why`);
-    this.#world.note("guest", before.name, `stops on ${host} (${causeText(cause)})`);
+    this.#world.note("guest", host, `${before.name} stops (${causeText(cause)})`);
   }
 
   started(host: string, instance: SimulatedInstance, cause: Cause): void {
@@ -68,14 +68,14 @@ export class GuestChecker implements GuestWatch {
     this.#starts.set(instance.uuid, this.#world.now);
     if (cause === "unknown") this.#complain(`${instance.name} begins to run on ${host} and nobody knows why`);
     if (typeof cause === "string") this.#comesBySomebody(host, instance);
-    this.#world.note("guest", instance.name, `runs on ${host} (${causeText(cause)})`);
+    this.#world.note("guest", host, `${instance.name} starts (${causeText(cause)})`);
   }
 
   arrived(from: string, to: string, instance: SimulatedInstance, cause: Cause): void {
     this.#newcomers.delete(`${instance.uuid} ${from}`);
     const before = this.#arrivals.get(instance.uuid) ?? [];
     this.#arrivals.set(instance.uuid, [...before, { to, at: this.#world.now }]);
-    this.#world.note("guest", instance.name, `runs on ${to}, no more on ${from} (${causeText(cause)})`);
+    this.#world.note("guest", to, `${instance.name} arrives from ${from} (${causeText(cause)})`);
     if (typeof cause === "string") {
       this.#comesBySomebody(to, instance);
       return;
@@ -262,6 +262,14 @@ export class GuestChecker implements GuestWatch {
   }
 }
 
+const causes = {
+  guest: "by itself",
+  somebody: "by other hands",
+  power: "the host goes off",
+  boot: "the host boots",
+  unknown: "nobody knows why",
+} as const;
+
 function causeText(cause: Cause): string {
-  return typeof cause === "string" ? cause : cause.id;
+  return typeof cause === "string" ? causes[cause] : `run ${cause.id.split("/")[0]}`;
 }
