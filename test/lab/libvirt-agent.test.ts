@@ -203,6 +203,24 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("the libvirt platform o
     expect(await state("hv2", mover)).toBeUndefined();
   });
 
+  test.each(["hv1", "hv2"])("during which the libvirtd of %s is killed is told as it is", async (victim) => {
+    const before = counter(mover);
+    const spec = moveOf(await instanceOf("hv1", mover), "hv2", { bandwidthMib: 8, stuckMs: 10_000 });
+    const moving = does("hv1", spec);
+    await until("it is on its way", async () => (await instanceOf("hv1", mover)).job === "migrating-out");
+    await pool.lab.sh(victim, "systemctl kill -s KILL --kill-who=main libvirtd.service");
+    const result = await moving;
+    assertRanOn(before, await counts(mover));
+    const places = await Promise.all(["hv1", "hv2"].map((host) => state(host, mover)));
+    expect(places.filter((one) => one === "running").length).toBe(1);
+    if (result.verdict === "ok") expect(places).toEqual([undefined, "running"]);
+    else {
+      expect(places[0]).toBe("running");
+      expect(result.reason).toMatch(/it is still here, running/);
+    }
+    if (places[1] === "running") await does("hv2", moveOf(await instanceOf("hv2", mover), "hv1"));
+  });
+
   test("stops a guest that listens, never one that does not, and starts it again", async () => {
     const [one, other] = [await instanceOf("hv1", local), await instanceOf("hv1", deaf)];
     expect(await does("hv1", specOf(one, "stop"))).toMatchObject({ verdict: "ok", instance: { state: "shutoff" } });
