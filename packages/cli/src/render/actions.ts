@@ -27,6 +27,7 @@ export function renderActions(hosts: readonly Host[], paint: Paint): string[] {
       const colour = paint[outcomes[action.outcome] ?? "yellow"];
       const note = [
         purposes[action.purpose] ?? "",
+        action.percent === undefined ? "" : `${action.percent} %`,
         action.attempt > 1 ? `attempt ${action.attempt}` : "",
         clean(action.reason),
       ];

@@ -1,6 +1,7 @@
 import { naturalCompare } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { scopeText } from "../options/scope.ts";
+import { renderActions } from "./actions.ts";
 import { platformRows } from "./instances.ts";
 import { changeText, clearCommand, renderStages } from "./report.ts";
 import { aboutText, age, clean, dateTime, elapsed, type Paint, reasonText, table } from "./text.ts";
@@ -45,7 +46,7 @@ export function renderRun(run: operatorWire.RunView, now: number, paint: Paint):
   });
   if (rows.length > 0)
     lines.push("", ...table([["HOST", "CLUSTER", "STATE", "CORDON", "TOOK", "REASON"], ...rows], paint));
-  return [...lines, ...renderStages(run.hosts, paint)];
+  return [...lines, ...renderActions(run.hosts, paint), ...renderStages(run.hosts, paint)];
 }
 
 export function renderHosts(hosts: readonly operatorWire.FleetHost[], now: number, paint: Paint): string[] {

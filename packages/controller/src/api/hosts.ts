@@ -4,7 +4,9 @@ import { hostOf, type Run, stepInHand } from "../domain/run.ts";
 import type { Reason } from "../domain/words.ts";
 import { hostState } from "../engine/describe.ts";
 import { lastSeenText } from "../fleet/registry.ts";
+import { pictureProblem } from "../placement/index.ts";
 import type { LedgerRow } from "../store/runs.ts";
+import { actionsInHand, countsOf, type InstanceActionView } from "./action-views.ts";
 import type { ApiPorts } from "./deps.ts";
 import { platformView } from "./inventory-views.ts";
 import { hostsOfScopeOrAll } from "./scope.ts";
@@ -67,7 +69,7 @@ export class HostsApi {
 
   /** Everything that explains the state of a host, most pressing first. */
   why(request: operatorWire.WhyHostRequest): { host: string; reasons: ReasonView[] } {
-    const { registry, coordinator, store } = this.#ports;
+    const { registry, coordinator, store, progress, book, clock } = this.#ports;
     const entry = registry.required(request.host);
     const { name } = entry;
     const reasons: Reason[] = [];
@@ -83,6 +85,11 @@ export class HostsApi {
       if (run.held && !waits.some((w) => w.reason.rule === run.held?.rule)) reasons.push(run.held);
       else if (!step && waits.length === 0 && !run.paused)
         add("not-its-turn", `wave ${inRun.wave}: earlier hosts come first`);
+      const { instancesDone, instancesLeft } = countsOf(inRun);
+      if (step?.step === "drain" && instancesDone + instancesLeft > 0)
+        add("instances-left", `${instancesDone} of its instances are dealt with, ${instancesLeft} are left`);
+      const percentOf = (on: string, name: string) => progress.percentOf(run.spec.run, on, name);
+      for (const action of actionsInHand(inRun, percentOf)) add("instance-in-hand", inHandText(action));
     }
     if (!entry.connected)
       add(
@@ -97,11 +104,21 @@ export class HostsApi {
         `slipway uncordon ${name}`,
       );
     for (const row of store.runs.ledger(false).filter((r) => r.host === name && r.run !== run?.spec.run))
-      add(
-        "cordoned-by-run",
-        `cordoned by run ${row.run} since ${time(row.openedAt)}: ${this.#note(row)}`,
-        `repair it, then slipway run retry ${row.run} ${name}, or slipway uncordon ${name}`,
-      );
+      if (row.kind === "instance")
+        add(
+          "instance-stopped",
+          `instance ${row.name} was stopped by run ${row.run} at ${time(row.openedAt)} and was not started since`,
+          `slipway restore ${name}`,
+        );
+      else
+        add(
+          "cordoned-by-run",
+          `cordoned by run ${row.run} since ${time(row.openedAt)}: ${this.#note(row)}`,
+          `repair it, then slipway run retry ${row.run} ${name}, or slipway uncordon ${name}`,
+        );
+    const picture = book.of(entry);
+    const problem = picture && entry.connected ? pictureProblem(picture, clock.engineMs()) : undefined;
+    if (problem) reasons.push(problem);
     const { hooks } = entry.facts;
     if (hooks.problem) add("hooks-dir", hooks.problem, "set rolling.maintenance.hooks.dir");
     for (const hook of hooks.hooks)
@@ -146,6 +163,23 @@ export class HostsApi {
     if (host.outcome === undefined) return `run ${row.run} has it in hand: ${hostState(host)}`;
     return `${row.host} ${host.outcome}: ${host.reason || host.code}`;
   }
+}
+
+const doing: Readonly<Record<string, string>> = {
+  stop: "is shut down",
+  save: "is saved",
+  start: "is started",
+  resume: "is resumed",
+};
+
+/** "web-1 moves to hv2 since 2026-01-02T03:04:05Z, 41 %, attempt 2". */
+function inHandText({ name, verb, to, startedAtMs, percent, attempt }: InstanceActionView): string {
+  const parts = [
+    `${name} ${verb === "move" ? `moves to ${to}` : (doing[verb ?? ""] ?? verb)} since ${time(Number(startedAtMs))}`,
+    ...(percent === undefined ? [] : [`${percent} %`]),
+    ...((attempt ?? 0) > 1 ? [`attempt ${attempt}`] : []),
+  ];
+  return parts.join(", ");
 }
 
 const time = (ms: number) => new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");

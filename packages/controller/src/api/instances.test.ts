@@ -262,3 +262,20 @@ test("a host does not go out when the pool file's quorum forbids it, and goes on
   await until("the turn", async () => (await alice.getHost({ host: "hv1" }, BOUNDS)).host?.cordoned);
   await alice.controlRun({ run, action: 4 }, BOUNDS);
 });
+
+test("why a host is as it is: what is done to its instances, what was stopped, and what is not known of it", async () => {
+  const web = vm(1, "web", { metadata: { policy: "shutdown-restart" } });
+  const [agent] = await hosts({ hv1: picture(web), hv2: picture() });
+  const why = async () => (await alice.whyHost({ host: "hv1" }, BOUNDS)).reasons;
+  const { run } = await alice.startRun({ scope: { hosts: ["hv1"] }, options: { op: "drain" } }, BOUNDS);
+  await until("the stop", async () => (await why()).find((r) => r.rule === "instances-left"));
+  // The fake agent says that it has stopped it; then its picture shows it.
+  agent?.tell(picture({ ...web, state: "shutoff" }));
+  await until("the end", async () => (await alice.getRun({ run }, BOUNDS)).run?.outcome !== "");
+  expect((await why()).find((r) => r.rule === "instance-stopped")).toMatchObject({
+    text: expect.stringMatching(/^instance web was stopped by run \S+ at \S+ and was not started since$/),
+    fix: "slipway restore hv1",
+  });
+  agent?.tell({ platform: "simulated", problem: "libvirtd is away" });
+  await until("the problem", async () => (await why()).some((r) => r.text.includes("libvirtd is away")));
+});
