@@ -1,7 +1,7 @@
 import { fail } from "../answer.ts";
-import type { Probe, ProbeContext, TlsPaths } from "../probe.ts";
+import type { Asker, Probe, TlsPaths } from "../probe.ts";
 import type { SettingsReader } from "../settings.ts";
-import { clientUrl, etcdMembers, type MemberAnswers, parseEtcd } from "./parse.ts";
+import { clientUrl, type EtcdAnswers, etcdMembers, type MemberAnswers, parseEtcd } from "./parse.ts";
 
 /** For one member; one that is cut off must not use up the time of the others. */
 const MEMBER_MS = 3_000;
@@ -19,20 +19,30 @@ export const etcdProbe: Probe = {
     const tls = tlsOf(settings);
     const maxLag = settings.count("lag", DEFAULT_LAG);
     settings.end();
-    const members = await context.request(post(`${endpoint}/v3/cluster/member/list`, "{}", tls));
-    if (members.exitCode === 404)
-      fail(`${endpoint} has no /v3 API; it needs etcd 3.4 or later with enable-grpc-gateway: true`);
-    const { members: listed } = etcdMembers(members);
-    const urls = listed.flatMap((m) => clientUrl(m) ?? []);
-    const [alarms, ...perMember] = await Promise.all([
-      context.request(post(`${endpoint}/v3/maintenance/alarm`, '{"action":"GET"}', tls), { timeoutMs: MEMBER_MS }),
-      ...urls.map((url) => askMember(context, url, tls)),
-    ]);
-    return parseEtcd({ members, alarms, perMember: new Map(perMember), maxLag });
+    return parseEtcd(await askEtcd(context, endpoint, tls, maxLag));
   },
 };
 
-async function askMember(context: ProbeContext, url: string, tls: TlsPaths): Promise<[string, MemberAnswers]> {
+/** Everything that `parseEtcd` reads. */
+export async function askEtcd(
+  context: Asker,
+  endpoint: string,
+  tls: TlsPaths,
+  maxLag = DEFAULT_LAG,
+): Promise<EtcdAnswers> {
+  const members = await context.request(post(`${endpoint}/v3/cluster/member/list`, "{}", tls));
+  if (members.exitCode === 404)
+    fail(`${endpoint} has no /v3 API; it needs etcd 3.4 or later with enable-grpc-gateway: true`);
+  const { members: listed } = etcdMembers(members);
+  const urls = listed.flatMap((m) => clientUrl(m) ?? []);
+  const [alarms, ...perMember] = await Promise.all([
+    context.request(post(`${endpoint}/v3/maintenance/alarm`, '{"action":"GET"}', tls), { timeoutMs: MEMBER_MS }),
+    ...urls.map((url) => askMember(context, url, tls)),
+  ]);
+  return { members, alarms, perMember: new Map(perMember), maxLag };
+}
+
+async function askMember(context: Asker, url: string, tls: TlsPaths): Promise<[string, MemberAnswers]> {
   const limit = { timeoutMs: MEMBER_MS };
   const status = await context.request(post(`${url}/v3/maintenance/status`, "{}", tls), limit);
   const health = await context.request({ method: "GET", url: `${url}/health`, tls }, limit);
