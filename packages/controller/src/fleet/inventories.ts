@@ -61,14 +61,19 @@ export class InventoryBook {
 
   /** An agent told what is on its host; it has read it just now. */
   told(host: string, inventory: Inventory): void {
+    const [before, now] = [this.#pictures.get(host), this.#clock.engineMs()];
+    const couldBeActedOn = before?.current === true && now - before.readT <= INVENTORY_FRESH_MS;
     this.#pictures.set(host, {
       inventory,
-      readT: this.#clock.engineMs(),
+      readT: now,
       readMs: this.#clock.wallMs(),
       current: true,
     });
     const essence = essenceOf(inventory);
-    if (this.#essence.get(host) === essence) return;
+    if (this.#essence.get(host) === essence) {
+      if (!couldBeActedOn) this.#changed(host);
+      return;
+    }
     this.#essence.set(host, essence);
     this.#unsaved.add(host);
     this.#changed(host);
