@@ -57,6 +57,7 @@ function instancesOf(random: Random, hosts: readonly PoolHost[]): PoolInstance[]
   const mates = random.chance(0.2) ? 2 : 0;
   const isPicky = random.chance(0.3);
   const isStiff = random.chance(0.2);
+  const isTied = random.chance(0.12);
   const instances: PoolInstance[] = [];
   for (const host of hosts) {
     if (host.state === "out") continue;
@@ -71,6 +72,8 @@ function instancesOf(random: Random, hosts: readonly PoolHost[]): PoolInstance[]
       const fits = (cap: number, used: number, more: number) => used + more <= cap;
       if (!fits(host.memoryMiB * fill, memory, memoryMiB) || !fits(host.vcpus * 2, cpu, vcpus)) continue;
       if (!fits(host.hugepagesMiB ?? 0, huge, hugepagesMiB)) continue;
+      const others = hosts.filter((h) => h !== host && h.labels["cluster"] === host.labels["cluster"]);
+      const secondary = isTied && others.length > 0 && random.chance(0.7) ? random.pick(others).name : undefined;
       const set = sets > 0 && random.chance(0.4) ? `set${random.int(1, sets)}` : undefined;
       if (set !== undefined && taken.has(set)) continue;
       if (set !== undefined) taken.add(set);
@@ -89,6 +92,7 @@ function instancesOf(random: Random, hosts: readonly PoolHost[]): PoolInstance[]
           ? { allowed: [host.name, ...hosts.filter(() => random.chance(0.6)).map((h) => h.name)] }
           : {}),
         ...(set === undefined ? {} : { antiAffinity: [set] }),
+        ...(secondary === undefined ? {} : { secondary }),
         ...(set === undefined && mates > 0 && random.chance(0.4) ? { affinity: `pair${random.int(1, mates)}` } : {}),
         ...(random.chance(0.5) ? { home: host.name } : {}),
         migrateMs: memoryMiB * random.int(300, 1200),

@@ -2,7 +2,7 @@ import { AWAY, type Board, NO_TARGET } from "./board.ts";
 import { LIVE } from "./pool.ts";
 
 /** Arrangements looked at before the question is given up: a full look pays only where there are few units. */
-const mostStates = (units: number) => (units <= 14 ? 250_000 : 4_000);
+const mostStates = (units: number) => (units <= 14 ? 120_000 : 4_000);
 /** Weight of what is left to move against what has been moved: above 1 trades a few moves for much less looking. */
 const GREED = 2;
 
@@ -27,10 +27,14 @@ class Arrangements {
   readonly #units: readonly number[];
   readonly #classOf: readonly number[];
   readonly #goals: readonly number[];
+  /** What is free on the hosts without any of the units. */
+  readonly #mem: Int32Array;
+  readonly #cpu: Int32Array;
+  readonly #huge: Int32Array;
   readonly #states: Uint8Array[] = [];
   readonly #parents: number[] = [];
   readonly #changes: (readonly [unit: number, to: number])[] = [];
-  readonly #seen = new Set<string>();
+  readonly #seen = new Set<number | string>();
   readonly #queue: number[][] = [];
 
   constructor(board: Board, goals: readonly number[]) {
@@ -50,11 +54,23 @@ class Arrangements {
     this.#units = keyed.map((k) => k.u);
     this.#classOf = keyed.map((k) => keyed.findIndex((other) => other.key === k.key));
     this.#goals = goals.map((h) => this.#hosts.indexOf(h));
+    const without = (free: Int32Array, demand: Int32Array) => {
+      const sum = Int32Array.from(this.#hosts, (h) => free[h] as number);
+      for (const u of this.#units) {
+        const at = this.#hosts.indexOf(world.at[u] as number);
+        sum[at] = (sum[at] as number) + (demand[u] as number);
+      }
+      return sum;
+    };
+    this.#mem = without(world.mem, pool.mem);
+    this.#cpu = without(world.cpu, pool.cpu);
+    this.#huge = without(world.huge, pool.huge);
   }
 
   search(): Way | "none" | "unknown" {
     const start = Uint8Array.from(this.#units, (u) => this.#hosts.indexOf(this.#board.world.at[u] as number));
-    this.#add(this.#canonical(start), -1, [-1, -1], 0);
+    for (let i = 1; i < start.length; i++) this.#canonical(start, i);
+    this.#add(start, -1, [-1, -1], 0);
     for (let f = 0; f < this.#queue.length; f++) {
       const bucket = this.#queue[f];
       while (bucket && bucket.length > 0) {
@@ -74,21 +90,16 @@ class Arrangements {
   }
 
   #expand(index: number, state: Uint8Array, f: number): void {
-    const { pool, world } = this.#board;
+    const { pool } = this.#board;
     const depth = f - GREED * this.#left(state);
-    // What the units of this search do not occupy: their own demands come off as they stand in this state.
-    const mem = this.#hosts.map((h) => world.mem[h] as number);
-    const cpu = this.#hosts.map((h) => world.cpu[h] as number);
-    const huge = this.#hosts.map((h) => world.huge[h] as number);
+    const mem = this.#mem.slice();
+    const cpu = this.#cpu.slice();
+    const huge = this.#huge.slice();
     for (const [i, u] of this.#units.entries()) {
-      const was = this.#hosts.indexOf(world.at[u] as number);
-      const is = state[i] as number;
-      mem[was] = (mem[was] as number) + (pool.mem[u] as number);
-      cpu[was] = (cpu[was] as number) + (pool.cpu[u] as number);
-      huge[was] = (huge[was] as number) + (pool.huge[u] as number);
-      mem[is] = (mem[is] as number) - (pool.mem[u] as number);
-      cpu[is] = (cpu[is] as number) - (pool.cpu[u] as number);
-      huge[is] = (huge[is] as number) - (pool.huge[u] as number);
+      const at = state[i] as number;
+      mem[at] = (mem[at] as number) - (pool.mem[u] as number);
+      cpu[at] = (cpu[at] as number) - (pool.cpu[u] as number);
+      huge[at] = (huge[at] as number) - (pool.huge[u] as number);
     }
     for (const [i, u] of this.#units.entries()) {
       // Of a class on one host, moving the first is as good as moving any.
@@ -100,7 +111,7 @@ class Arrangements {
         if (!this.#allows(u, h) || this.#hasRival(u, h, state)) continue;
         const next = state.slice();
         next[i] = t;
-        this.#add(this.#canonical(next), index, [i, t], depth + 1);
+        this.#add(this.#canonical(next, i), index, [i, t], depth + 1);
       }
     }
   }
@@ -135,18 +146,30 @@ class Arrangements {
     return least;
   }
 
-  #canonical(state: Uint8Array): Uint8Array {
-    for (let from = 0; from < state.length; ) {
-      let to = from + 1;
-      while (to < state.length && this.#classOf[to] === this.#classOf[from]) to++;
-      if (to - from > 1) state.subarray(from, to).sort();
-      from = to;
-    }
+  /** Sorts the units of each class by host, which only unit `i` may have left: exchanging them makes no other arrangement. */
+  #canonical(state: Uint8Array, i: number): Uint8Array {
+    const cls = this.#classOf;
+    const swap = (a: number, b: number) => {
+      const kept = state[a] as number;
+      state[a] = state[b] as number;
+      state[b] = kept;
+    };
+    for (; i > 0 && cls[i - 1] === cls[i] && (state[i - 1] as number) > (state[i] as number); i--) swap(i, i - 1);
+    for (; cls[i + 1] === cls[i] && (state[i + 1] as number) < (state[i] as number); i++) swap(i, i + 1);
     return state;
   }
 
+  /** A number where one can hold every arrangement. */
+  #key(state: Uint8Array): number | string {
+    const base = this.#hosts.length;
+    if (base ** state.length > Number.MAX_SAFE_INTEGER) return String.fromCharCode(...state);
+    let key = 0;
+    for (const at of state) key = key * base + at;
+    return key;
+  }
+
   #add(state: Uint8Array, parent: number, change: readonly [number, number], depth: number): void {
-    const key = String.fromCharCode(...state);
+    const key = this.#key(state);
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
     const index = this.#states.length;

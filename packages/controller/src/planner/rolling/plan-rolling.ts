@@ -2,6 +2,7 @@ import type { Reason } from "../../domain/words.ts";
 import { Board, type Step } from "./board.ts";
 import { boundsOf } from "./bounds.ts";
 import { dispatchOrder } from "./dispatch.ts";
+import { notSpare, rollPairs } from "./drbd.ts";
 import { Gate } from "./gate.ts";
 import { compile, type Pool, STOP } from "./pool.ts";
 import { refusals } from "./refusals.ts";
@@ -19,11 +20,13 @@ import type { PoolSnapshot, RollingOptions } from "./snapshot.ts";
 export function planRolling(snapshot: PoolSnapshot, options: RollingOptions): RollingResult {
   const pool = compile(snapshot, options);
   const gate = new Gate(pool, options);
-  const reasons = refusals(pool, gate);
+  const reasons = [...refusals(pool, gate), ...(pool.hasSecondaries ? notSpare(pool) : [])];
   if (reasons.length > 0) return { feasible: false, proven: true, reasons };
   const bounds = boundsOf(pool, gate, options);
   const board = new Board(pool);
-  const rolled = search(pool, new Roll(pool, board, gate, options), bounds, options);
+  const rolled = pool.hasSecondaries
+    ? rollPairs(pool, board, gate, bounds, options)
+    : search(pool, new Roll(pool, board, gate, options), bounds, options);
   if (rolled.stuck.length > 0) return { feasible: false, proven: rolled.proven, reasons: stuckReasons(pool, rolled) };
   const lost = options.return === "exact" ? notAtHome(pool, rolled) : [];
   if (lost.length > 0)

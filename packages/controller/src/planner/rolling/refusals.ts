@@ -4,7 +4,7 @@ import { LIVE, PINNED, type Pool } from "./pool.ts";
 
 /** What no order and no move can help; each found without searching. */
 export function refusals(pool: Pool, gate: Gate): Reason[] {
-  return [...gated(pool, gate), ...pinned(pool), ...tooLarge(pool), ...homeless(pool), ...crowded(pool)];
+  return [...gated(pool, gate), ...pinned(pool), ...tooLarge(pool), ...homeless(pool), ...crowded(pool), ...torn(pool)];
 }
 
 function isInScope(pool: Pool, h: number): boolean {
@@ -142,5 +142,24 @@ function crowded(pool: Pool): Reason[] {
       const text = `${names.join(", ")} may not share a host, and there are ${usable[c]} hosts for ${here.length} of them`;
       reasons.push({ rule: "anti-affinity", subject, text, fix: "let one of them be stopped, or add a host" });
     }
+  return reasons;
+}
+
+/** Affinity groups whose members can only go to different hosts. */
+function torn(pool: Pool): Reason[] {
+  const reasons: Reason[] = [];
+  for (let u = 0; pool.hasSecondaries && u < pool.units; u++) {
+    if (pool.movability[u] !== LIVE || !isInScope(pool, pool.at[u] as number)) continue;
+    const mates = (pool.members[u] as readonly number[]).map((i) => pool.snapshot.instances[i]);
+    if (new Set(mates.map((it) => it?.secondary)).size < 2) continue;
+    const names = mates.map((it) => it?.name).join(", ");
+    const text = `${names} are to stay together, but the disks of some are elsewhere than those of others`;
+    reasons.push({
+      rule: "affinity",
+      subject: mates[0]?.name ?? "",
+      text,
+      fix: "give them one secondary, or let them be stopped",
+    });
+  }
   return reasons;
 }
