@@ -1,4 +1,5 @@
 import type { FleetView, HostFact } from "../domain/fleet.ts";
+import type { HostInventory } from "../domain/inventory.ts";
 import type { OpenLedger } from "./open-ledger.ts";
 import type { Roster } from "./ports.ts";
 
@@ -11,6 +12,8 @@ export function fleetView(roster: Roster, ledger: OpenLedger, startedT: number):
     if (host.cordonedByOperator) cordonedBy.push("operator");
     return { name, connected: host.connected, sinceT: host.sinceT, lastSeen: host.lastSeen, cordonedBy };
   };
+  // One view is one moment, however often it is looked at.
+  const pictures = new Map<string, readonly HostInventory[]>();
   return {
     startedT,
     host: fact,
@@ -20,7 +23,11 @@ export function fleetView(roster: Roster, ledger: OpenLedger, startedT: number):
         .map(fact)
         .filter((f) => f !== undefined)
         .filter((f) => f.cordonedBy.length > 0),
-    inventoriesOf: (cluster) => roster.inventories(cluster),
+    inventoriesOf: (cluster) => {
+      const found = pictures.get(cluster) ?? roster.inventories(cluster);
+      pictures.set(cluster, found);
+      return found;
+    },
     pool: roster.pool(),
     ledgerOf: (host) => ledger.of(host),
   };

@@ -60,6 +60,7 @@ class Draft {
   wakeAt: number | undefined;
   /** The first thing that is not known; it pauses the run until it is. */
   #unknown: Reason | undefined;
+  #acted = false;
   readonly #run: Run;
   readonly #fleet: FleetView;
   readonly #now: number;
@@ -74,6 +75,8 @@ class Draft {
     const run = this.#run;
     const wave = Math.min(...run.hosts.filter((h) => h.outcome === undefined).map((h) => h.wave));
     for (const host of run.hosts) {
+      // What one host begins with an instance counts for the next: for limits, room and places alike.
+      if (this.#acted) return;
       if (host.outcome !== undefined) continue;
       const inHand = stepInHand(host);
       if (inHand) {
@@ -236,7 +239,10 @@ class Draft {
     const before = records.length;
     return {
       ...{ run: this.#run, host, fleet: this.#fleet, now: this.#now },
-      record: (event) => void records.push(event),
+      record: (event) => {
+        records.push(event);
+        if (event.type === "action-started") this.#acted = true;
+      },
       get hasRecords() {
         return records.length > before;
       },

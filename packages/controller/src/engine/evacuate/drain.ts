@@ -187,8 +187,9 @@ function tell(desk: Desk, here: readonly Duty[]): boolean {
     desk.record({ type: "evacuation-planned", host: host.name, instances });
     return true;
   }
+  const known = new Set(host.evacuees.map((e) => e.uuid));
   for (const { instance, how } of here) {
-    if (how === "stay" || host.evacuees.some((e) => e.uuid === instance.uuid)) continue;
+    if (how === "stay" || known.has(instance.uuid)) continue;
     note(desk, "newcomer", instance.uuid, `instance ${instance.name} was started on ${host.name} while it is emptied`);
   }
   return desk.hasRecords;

@@ -46,8 +46,21 @@ export function generationOf(run: Run, pictures: readonly HostInventory[], uuid:
   return highest;
 }
 
+type Settled = HostRun["settled"];
+const settlements = new WeakMap<Settled, ReadonlyMap<string, Settled>>();
+
+/** What became of an instance in the turn of a host, in order. */
+export function settledOf({ settled }: HostRun, uuid: string): Settled {
+  let index = settlements.get(settled);
+  if (!index) {
+    index = Map.groupBy(settled, (s) => s.uuid);
+    settlements.set(settled, index);
+  }
+  return index.get(uuid) ?? [];
+}
+
 /** Has the run settled this instance after its host's picture was taken? */
 export function isKnownGone(host: HostRun, picture: HostInventory, uuid: string): boolean {
-  const last = host.settled.findLast((s) => s.uuid === uuid);
+  const last = settledOf(host, uuid).at(-1);
   return last !== undefined && last.outcome !== "stayed" && last.outcome !== "failed" && last.t > picture.readT;
 }

@@ -6,7 +6,7 @@ import type { Reason } from "../../domain/words.ts";
 import { type InFlight, type Mover, type Placement, place, type Question, type Role } from "../../placement/index.ts";
 import { dutiesOf, isBusy } from "./duties.ts";
 import { opsOfRun } from "./ops.ts";
-import { hasNoPlatform, isKnownGone, pictureOf, staleness } from "./pictures.ts";
+import { hasNoPlatform, isKnownGone, pictureOf, settledOf, staleness } from "./pictures.ts";
 
 /** An agent that has been away for less than this is expected back: nothing fails for want of its host, in milliseconds. */
 export const AWAY_PATIENCE_MS = 30_000;
@@ -124,8 +124,8 @@ export function comingBack(run: Run, fleet: FleetView, hosts: readonly HostInven
 /** Targets that were tried for an instance since the drain of its host began. */
 export function triedFor(host: HostRun, uuid: string): readonly string[] {
   const since = host.steps.findLast((s) => s.step === "drain")?.startedT ?? Number.POSITIVE_INFINITY;
-  return host.settled
-    .filter((s) => s.uuid === uuid && s.outcome === "stayed" && s.purpose === "drain" && s.t >= since)
+  return settledOf(host, uuid)
+    .filter((s) => s.outcome === "stayed" && s.purpose === "drain" && s.t >= since)
     .flatMap((s) => s.to ?? []);
 }
 
