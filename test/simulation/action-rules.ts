@@ -1,3 +1,4 @@
+import { findIn } from "@slipway/agent";
 import { type ActionRecord, type HostRun, type Run, type RunEvent, stepInHand } from "@slipway/controller";
 import { memoryOf } from "./guests.ts";
 import type { World } from "./world.ts";
@@ -92,9 +93,11 @@ function brokenAdmission(world: World, run: Run, host: HostRun, { on, subject, s
     const needed = spec.instance ? memoryOf(spec.instance) : 0;
     const most = picture.capacity?.memoryMib ?? 0;
     if (taken + needed > most) say(`${taken} of ${most} MiB are taken or promised, and it needs ${needed}`);
-    const apart = spec.instance?.metadata["apart"];
-    const rival = [...here, ...arriving.map((m) => m.instance)].find((i) => apart && i?.metadata["apart"] === apart);
-    if (rival) say(`${rival.name} of the group ${apart} is there or on its way`);
+    const apart = apartOf(world, subject);
+    const rival = [...here.map((i) => i.uuid), ...arriving.map((m) => m.uuid)].find(
+      (uuid) => apart !== undefined && apartOf(world, uuid) === apart,
+    );
+    if (rival) say(`${rival} of the group ${apart} is there or on its way`);
   }
   const { perHost, perTarget, perCluster } = world.pool.migration;
   const open = movesOf(world);
@@ -121,4 +124,10 @@ function movesOf(world: World) {
           moves.push({ uuid: a.subject, from: a.spec.from ?? "", to: a.spec.to ?? "", instance: a.spec.instance });
   }
   return moves;
+}
+
+/** The group in which an instance is kept apart from the others, as it truly is. */
+function apartOf(world: World, uuid: string): string | undefined {
+  const [host] = world.guests.whereDefined(uuid);
+  return host === undefined ? undefined : findIn(world.guests, host, uuid)?.metadata["apart"];
 }

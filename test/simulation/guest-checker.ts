@@ -11,6 +11,9 @@ export const NOTICED_MS = 25_000;
 
 type Settled = Extract<RunEvent, { type: "instance-settled" }>;
 
+/** It did not come by other hands, or was there when everything began. */
+const NEVER = -1;
+
 /** Watches the instances of a world, as they truly are, and complains as soon as an invariant of the design is broken. */
 export class GuestChecker implements GuestWatch {
   readonly #world: World;
@@ -31,6 +34,8 @@ export class GuestChecker implements GuestWatch {
   readonly #starts = new Map<string, number>();
   /** Instances that a script has doubled by itself. */
   readonly doubledOnPurpose = new Set<string>();
+  /** Host -> when the work that is in hand there was resolved upon: nobody can know what comes after that. */
+  readonly #resolvedAt = new Map<string, number>();
   readonly #beganAt = new Map<string, number>();
 
   constructor(world: World) {
@@ -100,7 +105,7 @@ export class GuestChecker implements GuestWatch {
   }
 
   #comesBySomebody(host: string, { uuid }: SimulatedInstance): void {
-    this.#newcomers.set(`${uuid} ${host}`, this.#world.now);
+    this.#newcomers.set(`${uuid} ${host}`, this.#world.now === 0 ? NEVER : this.#world.now);
     this.disturbed(host);
   }
 
@@ -160,16 +165,17 @@ export class GuestChecker implements GuestWatch {
 
   /** Maintenance begins, or the machine is about to go down by Slipway's hand. */
   goesDown(name: string, what: string): void {
-    for (const left of this.#left(name)) this.#complain(`${what} on ${name}: ${left.name} runs there`);
+    const resolvedAt = this.#resolvedAt.get(name) ?? this.#world.now;
+    for (const left of this.#left(name, resolvedAt)) this.#complain(`${what} on ${name}: ${left.name} runs there`);
   }
 
   /** What should have left a host: all that runs, but for what its policy leaves and what nobody can have noticed yet. */
-  #left(name: string): SimulatedInstance[] {
-    const { guests, now } = this.#world;
+  #left(name: string, at: number): SimulatedInstance[] {
+    const { guests } = this.#world;
     if (!guests.has(name)) return [];
     return guests.running(name).filter((one) => {
-      const since = this.#newcomers.get(`${one.uuid} ${name}`) ?? -1;
-      const isNoticed = since <= 1 || now - since > NOTICED_MS;
+      const since = this.#newcomers.get(`${one.uuid} ${name}`) ?? NEVER;
+      const isNoticed = since === NEVER || at - since > NOTICED_MS;
       return isNoticed && this.policyOf(one) !== "leave";
     });
   }
@@ -199,8 +205,10 @@ export class GuestChecker implements GuestWatch {
       this.#trulySettled(run, event);
       this.#wantedSince.delete(`${run} ${event.uuid}`);
     }
+    if (event.type === "step-started" && (event.step === "Maintenance" || event.step === "reboot"))
+      this.#resolvedAt.set(event.host, world.now);
     if (event.type === "step-ended" && event.step === "drain" && event.result.verdict === "ok")
-      for (const left of this.#left(event.host))
+      for (const left of this.#left(event.host, world.now))
         this.#complain(`run ${run}: ${event.host} counts as empty, and ${left.name} runs there`);
     if (event.type === "host-ended" && event.outcome === "updated") this.#allBack(after, event.host);
   }

@@ -82,7 +82,7 @@ function drawGuest(
   const local = policy === "migrate-with-storage" || random.chance(0.03);
   const metadata: Record<string, string> = {
     ...(policy === undefined ? {} : { policy }),
-    ...(random.chance(0.2) ? { apart: random.pick(["web", "db"]) } : {}),
+    ...(random.chance(0.35) ? { apart: random.pick(["web", "web", "db"]) } : {}),
     ...(random.chance(0.3) ? { home: random.pick(hosts).name } : {}),
     ...(random.chance(0.2) ? { tier: String(random.int(1, 2)) } : {}),
   };

@@ -20,7 +20,7 @@ export interface Mutant {
 }
 
 /** A journal with some of its methods replaced. */
-function journalWith(change: (inner: Journal) => Partial<Journal>): (inner: Journal) => Journal {
+export function journalWith(change: (inner: Journal) => Partial<Journal>): (inner: Journal) => Journal {
   return (inner) => ({
     accept: (row) => inner.accept(row),
     end: (key, result) => inner.end(key, result),
@@ -41,7 +41,7 @@ function journalWith(change: (inner: Journal) => Partial<Journal>): (inner: Jour
 }
 
 /** A controller whose engine's records are changed before they are written. */
-function engineWith(change: (records: readonly RunEvent[], run: Run) => readonly RunEvent[]): Variant {
+export function engineWith(change: (records: readonly RunEvent[], run: Run) => readonly RunEvent[]): Variant {
   return {
     coordinator: (ports) =>
       new Coordinator(ports, (run, fleet, now) => {
@@ -55,7 +55,7 @@ const portsWith = (change: (ports: CoordinatorPorts) => Partial<CoordinatorPorts
   ports: (ports) => ({ ...ports, ...change(ports) }),
 });
 
-const okResult = {
+export const okResult = {
   verdict: "ok",
   signal: "",
   reason: "",
