@@ -65,6 +65,8 @@ insmod /evdev.ko
 grep -q deaf /proc/cmdline || for button in /dev/input/event*; do
   ( head -c 1 "$button" >/dev/null && poweroff -f ) &
 done
+off=$(sed -n 's/.*off=\\([0-9]*\\).*/\\1/p' /proc/cmdline)
+[ -z "$off" ] || ( sleep "$off" && poweroff -f ) &
 token=$(cat /proc/sys/kernel/random/boot_id)
 n=0
 while :; do

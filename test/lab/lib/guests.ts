@@ -17,10 +17,14 @@ export interface GuestOptions {
   readonly disk?: "none" | "shared" | "local";
   /** Elements for `<devices>`. */
   readonly devices?: string;
+  /** It has a USB controller, for devices of that kind. Default false. */
+  readonly usb?: boolean;
   /** Elements for `<domain>`: metadata, cpu, features ... */
   readonly xml?: string;
   /** It does not react when it is asked to shut down. Default false. */
   readonly deaf?: boolean;
+  /** It switches itself off so many seconds after its boot, by its own clock. */
+  readonly offAfterS?: number;
   /** Default true; false: it is defined only. */
   readonly start?: boolean;
   /** libvirt starts it when the host boots. Default false. */
@@ -40,7 +44,9 @@ export interface Counter {
 
 /** Its libvirt XML. */
 export function domainXml(name: string, options: GuestOptions = {}): string {
-  const { memoryMiB = 96, vcpus = 1, disk = "none", devices = "", xml = "", deaf = false } = options;
+  const { memoryMiB = 96, vcpus = 1, disk = "none", devices = "", usb = false, xml = "", deaf, offAfterS } = options;
+  const words = ["console=ttyS0", "quiet", "panic=1", ...(deaf ? ["deaf"] : [])];
+  if (offAfterS !== undefined) words.push(`off=${offAfterS}`);
   const source = diskFile(name, disk);
   // No cache of the host's own: what libvirt demands of a disk that moves between hosts.
   const drive =
@@ -55,13 +61,13 @@ export function domainXml(name: string, options: GuestOptions = {}): string {
     <type arch='x86_64' machine='pc'>hvm</type>
     <kernel>${GUESTS}/vmlinuz</kernel>
     <initrd>${GUESTS}/initrd</initrd>
-    <cmdline>console=ttyS0 quiet panic=1${deaf ? " deaf" : ""}</cmdline>
+    <cmdline>${words.join(" ")}</cmdline>
   </os>
   <features><acpi/></features>
   ${xml}
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <controller type='usb' model='none'/>
+    <controller type='usb' model='${usb ? "qemu-xhci" : "none"}'/>
     <memballoon model='none'/>
     <serial type='file'><source path='${GUESTS}/counters/${name}' append='on'/></serial>
     ${drive}
