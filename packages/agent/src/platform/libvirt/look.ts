@@ -1,7 +1,7 @@
 import type { InstanceLook } from "@slipway/shared";
 import { isActive, readJob } from "./reader.ts";
 import type { Answer, Virsh } from "./virsh.ts";
-import { jobWord, parseJob, parseState, parseUuids } from "./words.ts";
+import { type JobInfo, jobWord, parseJob, parseState, parseUuids } from "./words.ts";
 
 /** What a host's libvirt says of one instance right now. */
 export interface Seen extends InstanceLook {
@@ -11,6 +11,8 @@ export interface Seen extends InstanceLook {
   readonly autostart: boolean;
   readonly persistent: boolean;
   readonly saved: boolean;
+  /** The last job of it that ended there. */
+  readonly ended: JobInfo;
 }
 
 const nothing: Seen = {
@@ -26,6 +28,7 @@ const nothing: Seen = {
   autostart: false,
   persistent: false,
   saved: false,
+  ended: { type: "unknown", operation: "" },
 };
 
 /** Asks. "Not there" comes from a list that was printed whole; everything else that went wrong is a problem. */
@@ -37,12 +40,15 @@ export async function lookAt(virsh: Virsh, uuid: string): Promise<Seen> {
     "list --all --uuid --with-managed-save",
     `domstats --state --raw --nowait ${uuid}`,
     `domjobinfo --rawstats ${uuid}`,
+    `domjobinfo --completed --keep-completed --rawstats ${uuid}`,
   ]);
   if (answer.state !== "ok") return { ...nothing, problem: answer.text };
   const isIn = (at: number) => parseUuids(answer.sections[at] ?? "")?.includes(uuid) === true;
   const { state, reason } = parseState(answer.sections[4] ?? "");
   if (!isIn(0) || state === "unknown") {
-    // Gone, or going as a migration ends, or a batch that lost its connection: only a list asked for alone has a status.
+    // Nothing else was wrong, so the list was whole.
+    if (answer.text === `failed to get domain '${uuid}'`) return nothing;
+    // Going as a migration ends, or a batch that lost its connection: only a list asked for alone has a status.
     const known = await listed(virsh);
     if (!Array.isArray(known)) return { ...nothing, problem: known.text };
     if (!known.includes(uuid)) return nothing;
@@ -61,6 +67,7 @@ export async function lookAt(virsh: Virsh, uuid: string): Promise<Seen> {
     autostart: isIn(1),
     persistent: isIn(2),
     saved: isIn(3),
+    ended: parseJob(answer.sections[6] ?? ""),
   };
 }
 

@@ -6,7 +6,7 @@ import { inWords, lookAt, type Seen, toLook } from "./look.ts";
 import { mustLook, progressOf, refused } from "./power.ts";
 import { readJob } from "./reader.ts";
 import type { Answer, Virsh } from "./virsh.ts";
-import { type JobInfo, parseJob } from "./words.ts";
+import type { JobInfo } from "./words.ts";
 
 const POLL_MS = 500;
 const DEFAULT_STUCK_MS = 60_000;
@@ -113,17 +113,19 @@ interface Watched {
   readonly info: JobInfo | undefined;
   /** It was aborted for want of progress. */
   readonly isStuck: boolean;
-  /** What was here when it was over. */
+  /** What was here and on the target when it was over. */
   readonly here: Seen;
+  readonly there: Seen;
 }
 
 /** Watches a migration to its end: until virsh has ended, where there is one, and libvirt has no job with it any more. */
 async function follow(
-  { virsh, pollMs = POLL_MS }: MoveOptionsOfHost,
+  { virsh, at, pollMs = POLL_MS }: MoveOptionsOfHost,
   spec: InstanceSpec,
   job: JobHandle,
   migration: Promise<Answer> | undefined,
 ): Promise<Watched> {
+  const target = at(spec.move?.uri ?? "");
   const stuckMs = spec.move?.stuckMs || DEFAULT_STUCK_MS;
   let answer: Answer | undefined;
   const ended = migration?.then((said) => {
@@ -135,11 +137,14 @@ async function follow(
   let abortedMs = Number.NEGATIVE_INFINITY;
   let isStuck = false;
   for (;;) {
-    if (migration === undefined || answer !== undefined) {
+    const isEnding = migration === undefined || answer !== undefined;
+    if (isEnding) {
+      // Both sides at once: this is the time by which a move takes longer than virsh alone.
+      const there = answer?.state === "ok" ? ask(target, spec.uuid, pollMs) : undefined;
       const seen = await lookAt(virsh, spec.uuid);
       // Without an answer there is no end either: libvirtd may just be starting anew.
       const isOver = seen.problem === "" ? !seen.isActive || !isLeaving(seen.job) : job.signal.aborted;
-      if (isOver) return { answer, info, isStuck, here: seen };
+      if (isOver) return { answer, info, isStuck, here: seen, there: await (there ?? ask(target, spec.uuid, pollMs)) };
     }
     const now = await readJob(virsh, spec.uuid);
     const isGoing = now.type === "running" && now.operation !== "migrating-in";
@@ -159,7 +164,8 @@ async function follow(
       abortedMs = performance.now();
       await virsh.run(["domjobabort", spec.uuid]);
     }
-    await (ended === undefined || answer !== undefined ? sleep(pollMs) : Promise.race([ended, sleep(pollMs)]));
+    // virsh may have ended while it was asked for; then there is nothing to wait for.
+    if (isEnding || answer === undefined) await Promise.race([...(isEnding ? [] : [ended]), sleep(pollMs)]);
   }
 }
 
@@ -174,7 +180,7 @@ async function conclude(
   spec: InstanceSpec,
   job: JobHandle,
   note: MoveNote | undefined,
-  { answer, info, isStuck, here }: Watched,
+  { answer, info, isStuck, here, there }: Watched,
   unmoved: "failed" | "interrupted",
 ): Promise<JobOutcome> {
   const { notes } = host;
@@ -190,7 +196,6 @@ async function conclude(
   });
   if (here.problem !== "") return unknown(`libvirt here cannot be asked (${here.problem})`);
   const target = host.at(options?.uri ?? "");
-  const there = await ask(target, uuid, host.pollMs ?? POLL_MS);
   if (here.isActive) {
     if (there.isActive && there.state !== "incoming")
       return unknown(`it is ${inWords(here)} here and ${inWords(there)} on ${to}`);
@@ -218,13 +223,15 @@ async function conclude(
     return { verdict: unmoved, reason, output, instance: toLook(here) };
   }
   if (there.state === "incoming") return unknown(`it is ${inWords(here)}, and still arriving on ${to}`);
-  const [instance, autostart] = await Promise.all([
-    measured(target, uuid, here, info),
-    carryAutostart(target, uuid, note, to),
-  ]);
+  const autostart = await carryAutostart(target, uuid, note, to);
   const leftover = here.present ? [`its definition is still here, ${inWords(here)}`] : [];
   notes.remove(uuid);
-  return { verdict: "ok", reason: [...leftover, ...autostart].join("; "), output, instance };
+  return {
+    verdict: "ok",
+    reason: [...leftover, ...autostart].join("; "),
+    output,
+    instance: measured(there, here, info),
+  };
 }
 
 async function ask(target: Virsh, uuid: string, pollMs: number): Promise<Seen> {
@@ -243,12 +250,9 @@ async function carryAutostart(target: Virsh, uuid: string, note: MoveNote | unde
   return answer.state === "ok" ? [] : [`autostart is not set on ${to}: ${answer.text}`];
 }
 
-/** What it took; the host that received it keeps the account. */
-async function measured(target: Virsh, uuid: string, here: Seen, info: JobInfo | undefined): Promise<InstanceLook> {
-  const answer = await target.run(["domjobinfo", "--completed", "--keep-completed", "--rawstats", uuid]);
-  const told = parseJob(answer.state === "ok" ? answer.stdout : "");
-  const isOfMove = told.type === "ended" && told.operation === "migrating-in";
-  // Disks are in the sender's account only.
-  const bytes = Math.max(isOfMove ? (told.processed ?? 0) : 0, info?.processed ?? 0);
-  return toLook(here, BigInt(bytes), isOfMove ? (told.downtimeMs ?? 0) : 0);
+/** What it took; the host that received it keeps the account, and disks are in the sender's only. */
+function measured({ ended }: Seen, here: Seen, info: JobInfo | undefined): InstanceLook {
+  const isOfMove = ended.type === "ended" && ended.operation === "migrating-in";
+  const bytes = Math.max(isOfMove ? (ended.processed ?? 0) : 0, info?.processed ?? 0);
+  return toLook(here, BigInt(bytes), isOfMove ? (ended.downtimeMs ?? 0) : 0);
 }

@@ -108,7 +108,7 @@ describe("a reading", () => {
     ["virsh is missing", { capabilities: { state: "missing", text: "virsh is not installed" } }, /not installed/],
     ["the list is no list", { "list --all --uuid": "Id Name State\n" }, /something else than UUIDs/],
     ["capabilities are cut off", { capabilities: fixture("capabilities.xml").slice(0, 500) }, /capabilities: XML/],
-    ["domain capabilities are foreign", { "domcapabilities --virttype kvm": "<fantaisie/>" }, /domain capabilities/],
+    ["domain capabilities are foreign", { "domcapabilities --virttype kvm": "<fantaisie/>" }, /domcapabilities/],
   ];
   test.each(problems)("is a problem and no empty list when %s", async (_name, change, problem) => {
     const reading = await reader(new FakeVirsh({ ...healthy, ...change })).read();

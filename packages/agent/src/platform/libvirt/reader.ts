@@ -1,19 +1,11 @@
-import type { HostCapacity, Instance, Inventory, StoragePool } from "@slipway/shared";
+import type { Instance, Inventory, StoragePool } from "@slipway/shared";
 import { type Definition, parseDomain, parseMetadata } from "./domain.ts";
-import { parseBaseline, parseCapabilities, parseDomainCapabilities, parsePool } from "./host-xml.ts";
+import { Emulator, tried, Unreadable } from "./emulator.ts";
+import { parsePool } from "./host-xml.ts";
 import type { Local, LocalFacts } from "./local.ts";
 import { type KnownPool, placeDisk, type SharedPath, storagePools } from "./storage.ts";
 import type { Virsh } from "./virsh.ts";
-import {
-  type DomainState,
-  type JobInfo,
-  jobWord,
-  parseJob,
-  parseNames,
-  parseState,
-  parseUuids,
-  parseVersion,
-} from "./words.ts";
+import { type DomainState, type JobInfo, jobWord, parseJob, parseNames, parseState, parseUuids } from "./words.ts";
 
 export interface ReaderOptions {
   readonly virsh: Virsh;
@@ -33,10 +25,6 @@ export type Reading = Omit<Inventory, "seq" | "cordonedBy">;
 /** Sizes of disks are asked again after so long although no definition has changed. */
 const SIZES_FOR_MS = 600_000;
 const SIZES_DEADLINE_MS = 10_000;
-/** What the emulator can do changes with its package only. */
-const MODELS_FOR_MS = 600_000;
-
-class Unreadable extends Error {}
 
 /** Reads everything that libvirt knows of this host, in a few calls however many guests there are. */
 export class Reader {
@@ -45,10 +33,11 @@ export class Reader {
   #definitions = new Map<string, Definition>();
   #metadata = new Map<string, Record<string, string>>();
   #sizes = new Map<string, Sizes>();
-  #models: { readonly virtType: string; readonly atMs: number; readonly models: Models } | undefined;
+  readonly #emulator: Emulator;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
+    this.#emulator = new Emulator(options.virsh);
   }
 
   /** One reading. Never throws: what cannot be read is its `problem`, and then there are no instances. */
@@ -57,20 +46,19 @@ export class Reader {
       return await this.#read();
     } catch (thrown) {
       if (!(thrown instanceof Error)) throw thrown;
+      this.#emulator.forget();
       return { platform: "libvirt", problem: thrown.message, instances: [] };
     }
   }
 
   async #read(): Promise<Reading> {
-    const { virsh, local } = this.#options;
+    const { virsh, local, reserveMib, migrationUri, migrationAddress } = this.#options;
     const [lists, places, facts] = await Promise.all([
       virsh.batch([
         "list --all --uuid",
         "list --all --uuid --autostart",
         "list --all --uuid --persistent",
         "list --all --uuid --with-managed-save",
-        "capabilities",
-        "version",
       ]),
       // A host may well have neither driver.
       virsh.batch(["pool-list --all --uuid", "pool-list --uuid", "net-list --name"]),
@@ -89,16 +77,20 @@ export class Reader {
       persistent: new Set(persistent),
       saved: new Set(saved),
     };
-    const capacity = await this.#capacity(lists.sections[4] ?? "", facts);
+    const emulator = await this.#emulator.facts();
     return {
       platform: "libvirt",
       problem: "",
       capacity: {
-        ...capacity,
+        ...emulator,
+        memoryMib: Math.max(0, facts.memoryMib - reserveMib),
+        memoryFreeMib: facts.memoryFreeMib,
+        hugepages: facts.hugepages,
         bridges: [...facts.bridges],
         networks: parseNames(places.sections[2] ?? ""),
         pools,
-        version: parseVersion(lists.sections[5] ?? ""),
+        migrationUri,
+        migrationAddress,
       },
       instances: await this.#instances(known, pools, facts),
     };
@@ -209,52 +201,12 @@ export class Reader {
     }
     return storagePools(pools, facts.mounts, this.#options.sharedPaths);
   }
-
-  async #capacity(
-    xml: string,
-    facts: LocalFacts,
-  ): Promise<Omit<HostCapacity, "bridges" | "networks" | "pools" | "version">> {
-    const { reserveMib, migrationUri, migrationAddress } = this.#options;
-    const { memoryMib: _, ...host } = attempt("capabilities", () => parseCapabilities(xml));
-    const models = await this.#cpuModels(host.virtTypes.includes("kvm") ? "kvm" : (host.virtTypes[0] ?? "qemu"));
-    return {
-      ...host,
-      memoryMib: Math.max(0, facts.memoryMib - reserveMib),
-      memoryFreeMib: facts.memoryFreeMib,
-      hugepages: facts.hugepages,
-      cpuFeatures: models.features,
-      cpuModels: models.models,
-      migrationUri,
-      migrationAddress,
-    };
-  }
-
-  async #cpuModels(virtType: string): Promise<Models> {
-    const last = this.#models;
-    if (last?.virtType === virtType && performance.now() - last.atMs < MODELS_FOR_MS) return last.models;
-    const { virsh } = this.#options;
-    const type = ["--virttype", virtType];
-    const answer = await virsh.run(["domcapabilities", ...type]);
-    if (answer.state !== "ok") throw new Unreadable(`libvirt: domain capabilities: ${answer.text}`);
-    const capabilities = attempt("domain capabilities", () => parseDomainCapabilities(answer.stdout));
-    const input = answer.stdout;
-    const baseline = await virsh.run(["hypervisor-cpu-baseline", "--features", ...type, "/dev/stdin"], { input });
-    const all = baseline.state === "ok" ? tried(() => parseBaseline(baseline.stdout)) : undefined;
-    const models = { models: [...capabilities.models], features: all ?? [...capabilities.features] };
-    this.#models = { virtType, atMs: performance.now(), models };
-    return models;
-  }
 }
 
 interface Sizes {
   readonly xml: string;
   readonly atMs: number;
   readonly sizes: ReadonlyMap<string, number>;
-}
-
-interface Models {
-  readonly models: string[];
-  readonly features: string[];
 }
 
 interface Known {
@@ -338,20 +290,4 @@ function remember<T>(next: Map<string, T>, last: ReadonlyMap<string, T>, text: s
   const value = last.get(text) ?? tried(make);
   if (value !== undefined) next.set(text, value);
   return value;
-}
-
-function tried<T>(make: () => T): T | undefined {
-  try {
-    return make();
-  } catch {
-    return undefined;
-  }
-}
-
-function attempt<T>(what: string, make: () => T): T {
-  try {
-    return make();
-  } catch (thrown) {
-    throw new Unreadable(`libvirt: ${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-  }
 }

@@ -58,8 +58,25 @@ describe("the picture of the host", () => {
     await pass(0);
     reading = { ...reading, platform: "changed" };
     for (let n = 0; n < 5; n++) streams[0]?.stdout.write("event 'lifecycle' for domain 'g1': Started Booted\n");
-    await pass(400);
+    await pass(1_100);
     expect([reads, watch.inventory?.seq, watch.inventory?.platform]).toEqual([2, 2, "changed"]);
+  });
+
+  test("is not read for events that change nothing in it, and not without end for those that come without end", async () => {
+    await pass(2_000);
+    for (const event of ["rtc-change' for domain 'g1': 0", "migration-iteration' for domain 'g1': iteration: '2'"])
+      streams[0]?.stdout.write(`event '${event}\n`);
+    await pass(5_000);
+    expect(reads).toBe(1);
+    streams[0]?.stdout.write("event 'migration-iteration' for domain 'g1': iteration: '1'\n");
+    await pass(300);
+    expect(reads).toBe(2);
+    for (let n = 0; n < 100; n++) {
+      streams[0]?.stdout.write("event 'lifecycle' for domain 'g1': Resumed Unpaused\n");
+      await pass(100);
+    }
+    expect(reads).toBeLessThanOrEqual(12);
+    expect(reads).toBeGreaterThanOrEqual(9);
   });
 
   test("is a problem while libvirt cannot be read, asked again soon", async () => {

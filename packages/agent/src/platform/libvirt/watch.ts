@@ -19,6 +19,11 @@ const REREAD_MS = 30_000;
 const RETRY_MS = 5_000;
 /** A start of a guest is half a dozen events. */
 const COALESCE_MS = 200;
+/** A reading that events ask for begins this long after the last one ended, at the earliest. */
+const PAUSE_MS = 1_000;
+/** Events after which the inventory is what it was before: clocks, memory given and taken, passes of a migration but the first. */
+const IDLE_EVENT =
+  /event '(?:rtc-change|balloon-change|graphics|block-threshold|block-job-2|memory-failure|migration-iteration)'/;
 const BACKOFF_MS = [1_000, 2_000, 5_000, 10_000, 30_000] as const;
 
 /** Keeps the picture of the host fresh: libvirt's events say when, a full reading says what. */
@@ -29,6 +34,7 @@ export class Watch {
   #text = "";
   #reading: Promise<void> | undefined;
   #isDirty = false;
+  #readEndedMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
   #events: ChildProcess | undefined;
@@ -89,7 +95,8 @@ export class Watch {
       .catch((thrown: unknown) => this.#options.log("error", `libvirt: reading it failed (${String(thrown)})`))
       .finally(() => {
         this.#reading = undefined;
-        this.#schedule(this.#isDirty ? COALESCE_MS : this.#inventory?.problem === "" ? REREAD_MS : RETRY_MS);
+        this.#readEndedMs = performance.now();
+        this.#schedule(this.#isDirty ? PAUSE_MS : this.#inventory?.problem === "" ? REREAD_MS : RETRY_MS);
       });
     return this.#reading;
   }
@@ -118,9 +125,10 @@ export class Watch {
     if (this.#isClosed) return;
     const events = this.#options.events();
     this.#events = events;
-    events.stdout?.on("data", () => {
+    events.stdout?.on("data", (chunk: Buffer) => {
       this.#eventFailures = 0;
-      this.#schedule(COALESCE_MS);
+      if (!isNews(chunk.toString("utf8"))) return;
+      this.#schedule(Math.max(COALESCE_MS, this.#readEndedMs + PAUSE_MS - performance.now()));
       if (this.#reading !== undefined) this.#isDirty = true;
     });
     // Drained; what it means shows in the reading.
@@ -137,6 +145,13 @@ export class Watch {
       }, wait);
     });
   }
+}
+
+/** Whether any of these events can have changed the inventory; a line that goes on from an event before it cannot. */
+function isNews(lines: string): boolean {
+  return lines
+    .split("\n")
+    .some((line) => /\bevent '/.test(line) && (!IDLE_EVENT.test(line) || /iteration: '1'/.test(line)));
 }
 
 /** What makes an inventory another one: everything but what is free at the moment, which moves all the time. */
