@@ -1,3 +1,4 @@
+import type { HostInventory } from "../../domain/inventory.ts";
 import type { HostRun, Run, StepRecord } from "../../domain/run.ts";
 import type { RunOptions } from "../../domain/words.ts";
 import { returnsOf } from "../../placement/index.ts";
@@ -34,6 +35,7 @@ export function bringBack(desk: Desk, step: StepRecord, mode: RunOptions["return
       notBack(desk, s.uuid, s.name, s.from, s.reason);
   if (desk.hasRecords) return false;
   const hosts = fleet.inventoriesOf(host.cluster);
+  if (late === undefined && isOutOfSight(desk, hosts)) return false;
   const inFlight = inFlightOf(run, fleet, host.cluster);
   const found = returnsOf({
     ...{ host: host.name, hosts, pool: fleet.pool, mode, inFlight },
@@ -63,6 +65,22 @@ export function bringBack(desk: Desk, step: StepRecord, mode: RunOptions["return
     beginMove(desk, instance, "return", from, host.name);
   }
   return false;
+}
+
+/** How long the picture of a target may take to show what has just arrived there, in milliseconds. */
+const ARRIVAL_MS = 5_000;
+
+/** An instance has just been moved away and no picture shows it yet: whether it returns cannot be decided. */
+function isOutOfSight(desk: Desk, hosts: readonly HostInventory[]): boolean {
+  const seen = new Set(hosts.flatMap((h) => h.inventory.instances.map((i) => i.uuid)));
+  const missing = desk.host.settled.find(
+    (s) => s.purpose === "drain" && s.outcome === "moved" && !seen.has(s.uuid) && !desk.expired(s.t + ARRIVAL_MS),
+  );
+  if (!missing) return false;
+  const { name, to } = missing;
+  const text = `instance ${name} has just moved to ${to}, which does not show it yet`;
+  desk.wait({ rule: "not-shown-yet", subject: desk.host.name, text, fix: "" });
+  return true;
 }
 
 /** What this run, or one whose entries it took over, has moved away from the host. */
