@@ -47,11 +47,13 @@ test("a rolling maintenance: every host is empty for its hook, every instance ru
   );
   const { status, report } = await p.roll("--cluster", "c1");
   expect([status, report.outcome, report.ledger]).toEqual([0, "succeeded", []]);
+  expect(report.hosts.flatMap((h) => h.notes)).toEqual([]);
   // What is defined there but off is no instance that could suffer.
   expect(seen(p, "hv1")).toEqual(["db1"]);
   expect(seen(p, "hv2")).toEqual([]);
   expect(seen(p, "hv3")).toEqual(["monitor"]);
   expect(everything(p)).toEqual(["db1", "home2", "monitor", "web1", "web2", "web3"]);
+  expect(moves(report)).toContainEqual(expect.stringMatching(/^hv2: home2 hv\d->hv2 moved$/));
   expect(p.world()["hv2"]).toContain("home2");
   expect(p.world()["hv1"]).toContain("db1");
   expect(moves(report).filter((m) => m.endsWith(" moved"))).toHaveLength(plan.moves);
