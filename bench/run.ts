@@ -11,11 +11,12 @@ import { journal } from "./journal.ts";
 import type { Bench } from "./kit/bench.ts";
 import { isMet, table } from "./kit/figures.ts";
 import { Scratch } from "./kit/scratch.ts";
+import { planner } from "./planner/bench.ts";
 import { scale } from "./scale.ts";
 import { systemd } from "./systemd.ts";
 import { verdict } from "./verdict.ts";
 
-const benches: Record<string, Bench> = { journal, fanout, scale, detect, verdict, systemd };
+const benches: Record<string, Bench> = { journal, fanout, scale, detect, verdict, systemd, planner };
 
 const usage = `npm run bench -- [--rounds N] [--dir DIR] [BENCH...]
   --rounds N  how often floor and product take turns (default: depends on the bench)

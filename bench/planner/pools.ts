@@ -1,5 +1,6 @@
 import type { PoolHost, PoolInstance, PoolSnapshot } from "../../packages/controller/src/planner/rolling/snapshot.ts";
 import { Random } from "../../test/simulation/random.ts";
+import { AWAY_MS, LINK_MIB_PER_MS } from "./clock.ts";
 
 export type Disks = "shared" | "drbd-pairs" | "drbd-ring" | "drbd-random" | "half-drbd";
 
@@ -25,9 +26,6 @@ const MIX = [
   [16, 0.15],
   [32, 0.05],
 ] as const;
-/** The clock of the bench: how long a host is away, and the bytes a second of its link, in MiB. */
-export const AWAY_MS = 600_000;
-export const LINK_MIB_PER_MS = 10e9 / 8 / 2 ** 20 / 1000;
 
 /** A pool of that kind, always the same for the same kind. Every host is about equally full. */
 export function poolOf({ hosts: n, used, seed, sizes = 1, disks = "shared", setsOf }: PoolKind): PoolSnapshot {
@@ -178,7 +176,11 @@ function secondaryOf(disks: Disks, h: number, i: number, n: number, random: Rand
 /** The pool in the text form that Ganeti's tools read. */
 export function ganetiText({ hosts, instances }: PoolSnapshot): string {
   const used = new Map<string, number>();
-  for (const it of instances) used.set(it.host, (used.get(it.host) ?? 0) + it.memoryMiB);
+  const disks = new Map<string, number>();
+  for (const it of instances) {
+    used.set(it.host, (used.get(it.host) ?? 0) + it.memoryMiB);
+    for (const host of [it.host, it.secondary ?? ""]) disks.set(host, (disks.get(host) ?? 0) + 1);
+  }
   const disk = 1024;
   const plenty = 64 * 1024 * 1024;
   const nodes = hosts.map((host, h) =>
@@ -188,7 +190,7 @@ export function ganetiText({ hosts, instances }: PoolSnapshot): string {
       0,
       host.memoryMiB - (used.get(host.name) ?? 0),
       plenty,
-      plenty / 2,
+      plenty - disk * (disks.get(host.name) ?? 0),
       host.vcpus,
       h === 0 ? "M" : "N",
       "uuid-1",
