@@ -1,24 +1,30 @@
 import { expect, test } from "vitest";
+import { runEvacuation } from "./evacuation.ts";
 import { lineText, runSeed } from "./seeded.ts";
 
-function trace(seed: number): string {
+const worlds = [
+  ["", runSeed],
+  [" of a pool with instances", runEvacuation],
+] as const;
+
+function trace(seed: number, run = runSeed): string {
   const lines: string[] = [];
-  runSeed(seed, {}, (line) => lines.push(lineText(line)));
+  run(seed, {}, (line) => lines.push(lineText(line)));
   return lines.join("\n");
 }
 
-test("a seed gives the same trace, byte for byte, however often it is run", () => {
+test.each(worlds)("a seed%s gives the same trace, byte for byte, however often it is run", (_, run) => {
   for (let seed = 1; seed <= 60; seed++) {
-    const first = trace(seed);
+    const first = trace(seed, run);
     expect(first.length).toBeGreaterThan(100);
-    expect(trace(seed)).toBe(first);
+    expect(trace(seed, run)).toBe(first);
   }
 });
 
-test("another seed gives another trace", () => {
-  expect(new Set([1, 2, 3, 4, 5, 6, 7, 8].map(trace)).size).toBe(8);
+test.each(worlds)("another seed%s gives another trace", (_, run) => {
+  expect(new Set([1, 2, 3, 4, 5, 6, 7, 8].map((seed) => trace(seed, run))).size).toBe(8);
 });
 
-test("watching a world does not change it", () => {
-  for (let seed = 1; seed <= 20; seed++) expect(runSeed(seed)).toEqual(runSeed(seed, {}, () => {}));
+test.each(worlds)("watching a world%s does not change it", (_, run) => {
+  for (let seed = 1; seed <= 20; seed++) expect(run(seed)).toEqual(run(seed, {}, () => {}));
 });

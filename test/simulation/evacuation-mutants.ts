@@ -224,7 +224,8 @@ export const evacuationMutants: readonly Mutant[] = [
         return { ...first, connected: true, readT: now, inventory: { ...first.inventory, cordonedBy } };
       });
     })(),
-    caught: /counts as empty, and .* runs there|on hv\d: .* runs there|stuck|taken or promised/,
+    caught:
+      /counts as empty, and .* runs there|on hv\d: .* runs there|no entry of the ledger names it|stuck|taken or promised/,
   },
   {
     name: "an instance is moved without asking the target",

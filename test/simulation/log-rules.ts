@@ -104,7 +104,9 @@ function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): 
   const undo = step === "restore" || step === "uncordon";
   const { op } = run.spec.options;
   const first = op === "hooks" || op === "reboot" ? begins : [...begins, ...beginsAlone];
-  if (last === undefined) need(first.includes(step), "nothing begins with it");
+  // Instances may have been started on a host that had failed with its work; it is drained before the work is tried again.
+  const isDrainedAgain = step === "drain" && host.cordoned && host.resumeAt !== undefined;
+  if (last === undefined) need(first.includes(step) || isDrainedAgain, "nothing begins with it");
   else if (step === "restore" && host.cordoned) need(last.step !== "uncordon", "after uncordon");
   else if (!(step === "inspect" && last.step === "PreFlight"))
     need(follows[last.step].includes(step), `after ${last.step}`);

@@ -3,7 +3,7 @@ import { mutants } from "./mutants.ts";
 import { runSeed } from "./seeded.ts";
 
 /** A mutant that needs more worlds than this to be caught shows a hole in the simulation. */
-const SEEDS = 600;
+const SEEDS = 1_000;
 
 describe("a simulation catches it when", () => {
   test.each(mutants)("$name", ({ variant, caught }) => {
