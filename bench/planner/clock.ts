@@ -64,15 +64,25 @@ export function playPlan(snapshot: PoolSnapshot, plan: RollingPlan): Played {
   return clock;
 }
 
-/** Lower bounds of section "Planner" in docs/performance.md. */
+function common(a: number, b: number): number {
+  return b === 0 ? a : common(b, a % b);
+}
+
+/**
+ * What no plan can undercut: hosts out together leave their instances to the free memory of the others, of which only
+ * multiples of the instances' common measure can be used; each wave takes a host's time and at least the shortest drain.
+ */
 export function floors({ hosts, instances }: PoolSnapshot): { waves: number; makespanMs: number } {
-  const capacity = hosts.reduce((sum, h) => sum + h.memoryMiB, 0);
+  const measure = instances.reduce((a, it) => common(a, it.memoryMiB), 0);
+  const usable = (memory: number) => Math.floor(memory / measure) * measure;
+  const capacity = hosts.reduce((sum, h) => sum + usable(h.memoryMiB), 0);
   const used = new Map<string, number>();
   for (const it of instances) used.set(it.host, (used.get(it.host) ?? 0) + it.memoryMiB);
   const loads = hosts.map((h) => used.get(h.name) ?? 0);
   const spare = capacity - loads.reduce((a, b) => a + b, 0);
   let waves = Math.ceil(capacity / spare - 1e-9);
-  const smallest = Math.min(...hosts.map((h) => h.memoryMiB));
-  if (hosts.every((h) => h.memoryMiB === smallest)) waves = Math.ceil(hosts.length / Math.floor(spare / smallest));
+  const smallest = Math.min(...hosts.map((h) => usable(h.memoryMiB)));
+  if (hosts.every((h) => usable(h.memoryMiB) === smallest))
+    waves = Math.ceil(hosts.length / Math.floor(spare / smallest));
   return { waves, makespanMs: waves * (AWAY_MS + Math.min(...loads) / LINK_MIB_PER_MS) };
 }

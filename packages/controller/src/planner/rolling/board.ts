@@ -1,4 +1,5 @@
 import { FreeTree } from "./free-tree.ts";
+import { Heap } from "./heap.ts";
 import { LIVE, type Pool } from "./pool.ts";
 import type { MoveKind } from "./result.ts";
 import { World } from "./world.ts";
@@ -25,6 +26,9 @@ export const UNLIMITED = 1e12;
 const ROOM_CANDIDATES = 12;
 /** In pools of up to that many units the cheapest way of making room is looked for, in others the first one is taken. */
 const FEW_UNITS = 2000;
+
+/** Emptiest hosts looked at for a unit before any that fits will do. */
+const SPREAD_LOOKS = 16;
 
 /**
  * The world with the two kinds of targets at hand: *final* hosts, on which a unit may stay for good, and *waiting* ones,
@@ -166,6 +170,35 @@ export class Board {
     const to = this.targetFor(u);
     if (to < 0) return false;
     this.move(u, to, "drain");
+    return true;
+  }
+
+  /**
+   * Places units on the emptiest final hosts of a cluster instead of the first that fit. False if one finds no place; what
+   * was placed stays placed.
+   */
+  spread(units: readonly number[], c: number): boolean {
+    const { pool, world } = this;
+    const share = (h: number) => world.load(h) / Math.max(1, pool.memCap[h] as number);
+    const heap = new Heap(share);
+    for (let s = this.#from[c] as number; s < (this.#to[c] as number); s++) {
+      const h = this.#hostAt[s] as number;
+      if (this.role[h] === FINAL) heap.push(h);
+    }
+    for (const u of units) {
+      const passed: number[] = [];
+      let to = -1;
+      for (let h = heap.pop(); h !== undefined && passed.length < SPREAD_LOOKS; h = heap.pop()) {
+        passed.push(h);
+        if (!world.fits(u, h)) continue;
+        to = h;
+        break;
+      }
+      if (to < 0) to = this.targetFor(u);
+      if (to >= 0) this.move(u, to, "drain");
+      for (const h of passed) heap.push(h);
+      if (to < 0) return false;
+    }
     return true;
   }
 

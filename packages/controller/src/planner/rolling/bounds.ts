@@ -3,11 +3,15 @@ import { LIVE, type Pool } from "./pool.ts";
 import type { Bounds } from "./result.ts";
 import type { RollingOptions } from "./snapshot.ts";
 
+function common(a: number, b: number): number {
+  return b === 0 ? a : common(b, a % b);
+}
+
 /**
  * What no plan can undercut.
  *
- * Waves: hosts that are out at the same time leave their instances to the free memory of their cluster; and every limit
- * needs its own number of waves. Moves: each instance of a host in scope moves once, those of the first host out twice
+ * Waves: hosts that are out at the same time leave their instances to the free memory of their cluster, of which what is
+ * no multiple of the instances' common measure is of no use; and every limit needs its own number of waves. Moves: each instance of a host in scope moves once, those of the first host out twice
  * where no host is there on which they could stay, and those that must come home twice. Makespan: hosts out together are
  * bounded by the free memory too, so that the sum of (memory x time away) over all hosts needs its time.
  */
@@ -38,18 +42,25 @@ export function boundsOf(pool: Pool, gate: Gate, options: RollingOptions): Bound
   for (let c = 0; c < pool.clusterNames.length; c++) {
     const own = inScope.filter((h) => pool.cluster[h] === c);
     if (own.length === 0) continue;
+    let measure = 0;
+    for (let u = 0; u < pool.units; u++)
+      if (pool.cluster[pool.at[u] as number] === c) measure = common(measure, pool.mem[u] as number);
+    const usable = (h: number) => {
+      const capacity = pool.memCap[h] as number;
+      return measure > 0 ? Math.floor(capacity / measure) * measure : capacity;
+    };
     let free = 0;
     let hasFinal = false;
     for (let h = 0; h < pool.hosts.length; h++) {
       if (pool.cluster[h] !== c || pool.state[h] === "unavailable") continue;
-      free += (pool.memCap[h] as number) - (used[h] as number);
+      free += usable(h) - (used[h] as number);
       if (pool.state[h] !== "in-scope") hasFinal = true;
     }
     for (const h of own) moves += (live[h] as number) + (twice[h] as number);
     const returns = own.some((h) => (twice[h] as number) > 0);
     if (!hasFinal && !returns && !pool.hasSecondaries) moves += Math.min(...own.map((h) => live[h] as number));
     // While a host is out, its capacity is gone, but what stays on it stopped needs no other place.
-    const weight = (h: number) => Math.max(0, (pool.memCap[h] as number) - (held[h] as number));
+    const weight = (h: number) => Math.max(0, usable(h) - (held[h] as number));
     const weights = own.map(weight).sort((a, b) => a - b);
     let together = 0;
     for (let sum = 0; together < weights.length; together++) {

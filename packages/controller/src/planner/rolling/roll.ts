@@ -250,6 +250,7 @@ export class Roll {
   #fill(c: number, hosts: readonly number[]): number[] {
     const board = this.#board;
     board.detours = this.#budget[c] as number;
+    const start = board.log.length;
     const candidates = this.#candidates(hosts);
     let wave = this.#firstChoice(c, candidates);
     const placed = wave.map((h) => this.#movable(h));
@@ -281,13 +282,33 @@ export class Roll {
     for (const h of candidates) {
       if (misses >= FULL_AFTER) break;
       if (chosen.has(h) || board.hasReceived(h)) continue;
+      const units = this.#movable(h);
       if (this.#take(h, false)) {
+        for (const u of units) home.set(u, h);
         wave.push(h);
         misses = 0;
       } else misses++;
     }
+    if (wave.length === hosts.length) this.#spread(c, start, home);
     this.#budget[c] = board.detours;
     return wave;
+  }
+
+  /** Places the last wave's instances anew where most room is: the end is more even, and no link gets it all. */
+  #spread(c: number, start: number, home: ReadonlyMap<number, number>): void {
+    const board = this.#board;
+    const placed = board.log.slice(start).filter((s) => !s.dead);
+    if (placed.some((s) => s.kind !== "drain" || home.get(s.unit) !== s.from)) return;
+    board.undo(start);
+    if (
+      board.spread(
+        placed.map((s) => s.unit),
+        c,
+      )
+    )
+      return;
+    board.undo(start);
+    for (const step of placed) board.move(step.unit, step.to, "drain");
   }
 
   /** In the order in which they should go: first what a tight limit forces, then what frees most for least. */
