@@ -70,9 +70,10 @@ export function bringBack(desk: Desk, step: StepRecord, mode: RunOptions["return
 /** How long the picture of a target may take to show what has just arrived there, in milliseconds. */
 const ARRIVAL_MS = 5_000;
 
-/** An instance has just been moved away and no picture shows it yet: whether it returns cannot be decided. */
+/** An instance has just been moved away and no picture shows it yet, or only on its way: whether it returns cannot be decided. */
 function isOutOfSight(desk: Desk, hosts: readonly HostInventory[]): boolean {
-  const seen = new Set(hosts.flatMap((h) => h.inventory.instances.map((i) => i.uuid)));
+  const there = hosts.flatMap((h) => h.inventory.instances.filter((i) => i.state !== "incoming"));
+  const seen = new Set(there.map((i) => i.uuid));
   const missing = desk.host.settled.find(
     (s) => s.purpose === "drain" && s.outcome === "moved" && !seen.has(s.uuid) && !desk.expired(s.t + ARRIVAL_MS),
   );
