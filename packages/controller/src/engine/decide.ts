@@ -185,7 +185,9 @@ class Draft {
    */
   #gateStillHolds(host: HostRun): boolean {
     const gate = host.steps.at(-1);
-    if (gate?.step !== "gate" || gate.endedT === undefined) return true;
+    if (gate?.step !== "gate") return true;
+    // A question that was taken back has no answer.
+    if (gate.endedT === undefined) return false;
     const out = outTogether(this.#run, host, this.#fleet);
     const denial = budgetDenial(host, out, this.#run.spec.options.maxOut);
     if (denial) this.#unknown ??= denial;

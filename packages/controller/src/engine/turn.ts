@@ -61,7 +61,7 @@ function withoutStages(run: Run, host: HostRun, last: StepRecord | undefined): N
   const { op } = run.spec.options;
   if (op === "hooks" || op === "reboot") return undefined;
   if (!host.checked) return { kind: "checked" };
-  if (run.state === "stopping" && last === undefined)
+  if (run.state === "stopping" && (last === undefined || last.step === "gate"))
     return end("untouched", "not-reached", "the run stopped before the host's turn");
   if (last === undefined) return step(op === "drain" ? "gate" : op);
   switch (last.step) {
