@@ -67,9 +67,12 @@ export function runEvacuation(seed: number, variant: Variant = {}, onLine?: (lin
   world.start();
   const trouble = new Trouble(world, random, chance, weather);
   const guestTrouble = new GuestTrouble(world, random, weather);
-  const scope: Scope = random.chance(0.5)
-    ? { kind: "zones", names: ["z1"] }
-    : { kind: "hosts", names: hosts.slice(0, random.int(1, hosts.length)).map((h) => h.name) };
+  // What a drain empties stays out: more hosts than may be out at once would be waited for by an operator.
+  const most = options.op === "drain" && random.chance(0.8) ? (options.maxOut ?? 1) : hosts.length;
+  const scope: Scope =
+    most === hosts.length && random.chance(0.5)
+      ? { kind: "zones", names: ["z1"] }
+      : { kind: "hosts", names: hosts.slice(0, random.int(1, most)).map((h) => h.name) };
   // Agents need a moment to tell what is on their hosts.
   const begin = () =>
     world.after(8_000, () => {

@@ -79,7 +79,7 @@ function drawGuest(
   const policy = random.chance(0.35)
     ? random.pick(["shutdown-restart", "shutdown-restart", "managed-save", "leave", "migrate-with-storage"])
     : undefined;
-  const local = policy === "migrate-with-storage" || random.chance(0.03);
+  const local = policy === "migrate-with-storage" || random.chance(0.01);
   const metadata: Record<string, string> = {
     ...(policy === undefined ? {} : { policy }),
     ...(random.chance(0.35) ? { apart: random.pick(["web", "web", "db"]) } : {}),
@@ -107,7 +107,7 @@ function drawGuest(
     disks: [disk as SimulatedInstance["disks"][number]],
     persistent: !random.chance(0.08),
     autostart: random.chance(0.2),
-    ...(random.chance(0.03)
+    ...(random.chance(0.015)
       ? { devices: [{ kind: "pci", name: "0000:03:00.0" } as SimulatedInstance["devices"][number]] }
       : {}),
   };
