@@ -73,8 +73,18 @@ export function rehearseRun(
         reason,
       })),
     ),
-    warnings: found.flatMap((r) => r.warnings),
+    warnings: warningsOf(found),
   };
+}
+
+/** An instance of one cluster is unknown in the others: that is worth saying only where all of them say it, and once. */
+function warningsOf(found: readonly Rehearsal[]): Reason[] {
+  const all = found.flatMap((r) => r.warnings);
+  return all.filter((w, at) => {
+    if (w.rule !== "unknown-instance") return true;
+    const same = all.filter((o) => o.rule === w.rule && o.subject === w.subject);
+    return same.length === found.length && all.indexOf(same[0] as Reason) === at;
+  });
 }
 
 /** Checks the moves that an operator asks for, one after the other, each with those before it. */
