@@ -41,6 +41,11 @@ export class Context {
     return this.#client;
   }
 
+  /** Where text may wrap: at the terminal's width, at most 100; in a pipe never, for whoever searches it line by line. */
+  get columns(): number {
+    return this.io.isTerminal ? Math.min(this.io.columns(), 100) : Number.POSITIVE_INFINITY;
+  }
+
   close(): void {
     this.#client?.close();
   }

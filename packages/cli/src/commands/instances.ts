@@ -45,7 +45,7 @@ export function registerInstances(register: Register, program: Command): void {
       const response = await context.client.call("getInstance", { instance: name });
       context.answer(
         () => toPlain(operatorWire.GetInstanceResponseSchema, response),
-        () => renderInstance(response, context.io.now(), context.paint),
+        () => renderInstance(response, context.io.now(), context.paint, context.columns),
       );
       return 0;
     },

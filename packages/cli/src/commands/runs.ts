@@ -124,7 +124,7 @@ async function plan(context: Context, flags: RunFlags): Promise<ExitStatus> {
   if (plan === undefined) throw new SlipwayError("internal", "the controller sent no plan");
   context.answer(
     () => toPlain(operatorWire.PlanViewSchema, plan),
-    () => renderPlan(plan, startCommand(scope, flags, context.self), context.paint),
+    () => renderPlan(plan, startCommand(scope, flags, context.self), context.paint, context.columns),
   );
   return plan.blockers.length > 0 ? 1 : 0;
 }

@@ -2,6 +2,8 @@ import type { operatorWire, platformWire } from "@slipway/shared/wire";
 import { sizeText } from "./size.ts";
 import { age, clean, type Paint, pad, reasonText, table, width, wrap } from "./text.ts";
 
+const LINE = 100;
+
 export function renderInstances(
   { instances, unknown }: operatorWire.ListInstancesResponse,
   now: number,
@@ -34,6 +36,7 @@ export function renderInstance(
   { instance, targets }: operatorWire.GetInstanceResponse,
   now: number,
   paint: Paint,
+  columns = LINE,
 ): string[] {
   const facts = instance?.facts;
   if (instance === undefined || facts === undefined) return ["the controller sent no view of it"];
@@ -69,21 +72,19 @@ export function renderInstance(
   // What ties an instance to its host is the same for all targets, and is said once.
   const common = new Set(targets.map((t) => JSON.stringify(t.reasons.map(reasonText))));
   if (targets.length > 1 && common.size === 1 && !targets[0]?.possible)
-    return [...lines, "", paint.bold("could go nowhere"), ...reasonRows("", targets[0]?.reasons ?? [])];
+    return [...lines, "", paint.bold("could go nowhere"), ...reasonRows("", targets[0]?.reasons ?? [], columns)];
   const names = Math.max(...targets.map((t) => width(clean(t.host))));
   lines.push("", paint.bold("could go to"));
   for (const { host, possible, reasons } of targets) {
     const name = pad(clean(host), names);
-    lines.push(...(possible ? [`  ${name}  ${paint.green("yes")}`] : reasonRows(`${name}  `, reasons)));
+    lines.push(...(possible ? [`  ${name}  ${paint.green("yes")}`] : reasonRows(`${name}  `, reasons, columns)));
   }
   return lines;
 }
 
-const LINE = 100;
-
 /** Reasons beneath each other behind a name, wrapped. */
-function reasonRows(name: string, reasons: readonly operatorWire.Reason[]): string[] {
-  const room = LINE - 2 - width(name);
+function reasonRows(name: string, reasons: readonly operatorWire.Reason[], columns: number): string[] {
+  const room = columns - 2 - width(name);
   return reasons
     .flatMap((reason) => wrap(reasonText(reason).split(" "), room))
     .map((line, i) => `  ${i === 0 ? name : " ".repeat(width(name))}${line}`);

@@ -2,8 +2,15 @@ import type { operatorWire } from "@slipway/shared/wire";
 import { sizeText } from "./size.ts";
 import { aboutText, clean, count, type Paint, pad, plainPaint, reasonText, table, width, wrap } from "./text.ts";
 
-/** A plan as text. `startWith` is the command line that starts it. */
-export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint: Paint = plainPaint): string[] {
+const LINE = 100;
+
+/** A plan as text. `startWith` is the command line that starts it; longer lines than `columns` wrap. */
+export function renderPlan(
+  plan: operatorWire.PlanView,
+  startWith: string,
+  paint: Paint = plainPaint,
+  columns = LINE,
+): string[] {
   const lines: string[] = [];
   const skipped = new Set(plan.skipped.map((host) => host.host));
   const planned = plan.waves.flatMap((wave) => wave.hosts).filter((host) => !skipped.has(host.host)).length;
@@ -16,9 +23,12 @@ export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint
     lines.push("", paint.bold(`wave ${wave.number}  cluster ${clean(wave.cluster)}`));
     const names = Math.max(...wave.hosts.map((host) => width(clean(host.host))));
     for (const host of wave.hosts) {
-      const steps = [...host.steps.map(clean), ...(skipped.has(host.host) ? ["then skipped"] : [])].join(", ");
-      lines.push(`  ${pad(clean(host.host), names)}  ${steps}`.trimEnd());
-      lines.push(...plannedInstances(host.instances, " ".repeat(names + 4), paint));
+      const steps = [...host.steps.map(clean), ...(skipped.has(host.host) ? ["then skipped"] : [])];
+      const words = steps.map((step, n) => (n < steps.length - 1 ? `${step},` : step));
+      for (const [n, line] of wrap(words, columns - names - 4).entries())
+        lines.push(`  ${pad(n === 0 ? clean(host.host) : "", names)}  ${line}`.trimEnd());
+      if (steps.length === 0) lines.push(`  ${clean(host.host)}`);
+      lines.push(...plannedInstances(host.instances, " ".repeat(names + 4), paint, columns));
     }
   }
   if (plan.skipped.length > 0) {
@@ -33,8 +43,8 @@ export function renderPlan(plan: operatorWire.PlanView, startWith: string, paint
       ),
     );
   }
-  lines.push(...reasons("warnings", plan.warnings, paint.yellow, paint));
-  lines.push(...reasons("blockers", plan.blockers, paint.red, paint));
+  lines.push(...reasons("warnings", plan.warnings, paint.yellow, paint, columns));
+  lines.push(...reasons("blockers", plan.blockers, paint.red, paint, columns));
   lines.push("");
   if (plan.blockers.length > 0)
     lines.push(
@@ -61,10 +71,14 @@ function instancesText(plan: operatorWire.PlanView): string {
 }
 
 const stopping = new Set(["shutdown-restart", "managed-save"]);
-const LINE = 100;
 
-/** What becomes of a host's instances, by what is done with them and where they go; names wrap within 100 columns. */
-function plannedInstances(instances: readonly operatorWire.PlannedInstance[], indent: string, paint: Paint): string[] {
+/** What becomes of a host's instances, by what is done with them and where they go; names wrap. */
+function plannedInstances(
+  instances: readonly operatorWire.PlannedInstance[],
+  indent: string,
+  paint: Paint,
+  columns: number,
+): string[] {
   const groups = Map.groupBy(instances, headOf);
   const widest = Math.max(0, ...[...groups.keys()].map(width));
   const lines: string[] = [];
@@ -77,7 +91,7 @@ function plannedInstances(instances: readonly operatorWire.PlannedInstance[], in
     if (memory > 0 && members[0]?.host !== "") words.push(`(${sizeText(memory)})`);
     const stops = stopping.has(members[0]?.action ?? "");
     const title = pad(head, widest);
-    for (const [n, line] of wrap(words, LINE - indent.length - widest - 2).entries())
+    for (const [n, line] of wrap(words, columns - indent.length - widest - 2).entries())
       lines.push(`${indent}${n === 0 ? (stops ? paint.yellow(title) : title) : " ".repeat(widest)}  ${line}`);
   }
   return lines;
@@ -107,7 +121,11 @@ function reasons(
   list: readonly operatorWire.Reason[],
   colour: (text: string) => string,
   paint: Paint,
+  columns: number,
 ): string[] {
   if (list.length === 0) return [];
-  return ["", colour(paint.bold(title)), ...list.map((reason) => `  ${aboutText(reason)}`)];
+  const lines = list.flatMap((reason) =>
+    wrap(aboutText(reason).split(" "), columns - 4).map((line, n) => `${n === 0 ? "  " : "    "}${line}`),
+  );
+  return ["", colour(paint.bold(title)), ...lines];
 }
