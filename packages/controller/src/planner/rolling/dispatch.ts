@@ -1,5 +1,8 @@
 import type { Step } from "./board.ts";
+import { Heap } from "./heap.ts";
 import type { Pool } from "./pool.ts";
+
+const NONE: readonly number[] = [];
 
 /**
  * The order in which the moves of one wave should start, so that links do not wait for each other: whenever a source and a
@@ -24,7 +27,8 @@ class Dispatch {
   readonly #waits: Int32Array;
   readonly #waiters = new Map<number, number[]>();
   readonly #order: number[] = [];
-  readonly #events = new Events();
+  readonly #ends: Float64Array;
+  readonly #running: Heap;
   readonly #started: Uint8Array;
 
   constructor(pool: Pool, steps: readonly Step[], perSource: number, perTarget: number) {
@@ -37,6 +41,8 @@ class Dispatch {
     this.#inLeft = new Float64Array(n);
     this.#waits = new Int32Array(steps.length);
     this.#started = new Uint8Array(steps.length);
+    this.#ends = new Float64Array(steps.length);
+    this.#running = new Heap((i) => this.#ends[i] as number);
     const leaving = new Map<number, number[]>();
     const last = new Map<number, number>();
     for (const [i, { unit, from, to, kind }] of steps.entries()) {
@@ -45,11 +51,11 @@ class Dispatch {
       const ms = pool.migrateMs[unit] as number;
       this.#outLeft[from] = (this.#outLeft[from] as number) + ms;
       this.#inLeft[to] = (this.#inLeft[to] as number) + ms;
-      const before = new Set(leaving.get(to));
+      const away = leaving.get(to) ?? NONE;
       const own = last.get(unit);
-      if (own !== undefined) before.add(own);
+      const before = own === undefined || away.includes(own) ? away : [...away, own];
       for (const other of before) listIn(this.#waiters, other).push(i);
-      this.#waits[i] = before.size;
+      this.#waits[i] = before.length;
       // Nothing arrives on a host that is drained in this wave.
       if (kind !== "drain") listIn(leaving, from).push(i);
       last.set(unit, i);
@@ -61,18 +67,19 @@ class Dispatch {
       (a, b) => (this.#outLeft[b] as number) - (this.#outLeft[a] as number) || a - b,
     );
     for (const s of sources) this.#send(s, 0);
-    for (let event = this.#events.pop(); event; event = this.#events.pop()) {
-      const step = this.#steps[event.step] as Step;
+    for (let i = this.#running.pop(); i !== undefined; i = this.#running.pop()) {
+      const at = this.#ends[i] as number;
+      const step = this.#steps[i] as Step;
       this.#sending[step.from] = (this.#sending[step.from] as number) + 1;
       this.#receiving[step.to] = (this.#receiving[step.to] as number) + 1;
       const unlocked: number[] = [];
-      for (const waiter of this.#waiters.get(event.step) ?? []) {
+      for (const waiter of this.#waiters.get(i) ?? NONE) {
         this.#waits[waiter] = (this.#waits[waiter] as number) - 1;
         if (this.#waits[waiter] === 0) unlocked.push(waiter);
       }
-      this.#send(step.from, event.at);
-      this.#receive(step.to, event.at);
-      for (const waiter of unlocked) this.#send((this.#steps[waiter] as Step).from, event.at);
+      this.#send(step.from, at);
+      this.#receive(step.to, at);
+      for (const waiter of unlocked) this.#send((this.#steps[waiter] as Step).from, at);
     }
     return this.#order;
   }
@@ -132,7 +139,8 @@ class Dispatch {
     this.#receiving[to] = (this.#receiving[to] as number) - 1;
     this.#outLeft[from] = (this.#outLeft[from] as number) - ms;
     this.#inLeft[to] = (this.#inLeft[to] as number) - ms;
-    this.#events.push({ at: at + ms, step: i });
+    this.#ends[i] = at + ms;
+    this.#running.push(i);
   }
 }
 
@@ -142,49 +150,4 @@ function listIn(lists: Map<number, number[]>, key: number): number[] {
   const made: number[] = [];
   lists.set(key, made);
   return made;
-}
-
-interface Event {
-  readonly at: number;
-  readonly step: number;
-}
-
-/** Ends of migrations, the earliest first. */
-class Events {
-  readonly #heap: Event[] = [];
-
-  push(event: Event): void {
-    const heap = this.#heap;
-    let i = heap.length;
-    heap.push(event);
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      if (!isBefore(event, heap[parent] as Event)) break;
-      heap[i] = heap[parent] as Event;
-      i = parent;
-    }
-    heap[i] = event;
-  }
-
-  pop(): Event | undefined {
-    const heap = this.#heap;
-    const top = heap[0];
-    const last = heap.pop();
-    if (top === undefined || last === undefined || heap.length === 0) return top;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1] as Event, heap[child] as Event)) child++;
-      if (!isBefore(heap[child] as Event, last)) break;
-      heap[i] = heap[child] as Event;
-      i = child;
-    }
-    heap[i] = last;
-    return top;
-  }
-}
-
-function isBefore(a: Event, b: Event): boolean {
-  return a.at < b.at || (a.at === b.at && a.step < b.step);
 }

@@ -72,8 +72,8 @@ export interface Infeasible {
   /** True if no plan exists; false if none was found within the effort allowed. */
   readonly proven: boolean;
   readonly reasons: readonly Reason[];
-  /** The least change that makes a plan possible, if one was found. */
-  readonly relaxation?: Relaxation;
+  /** Changes each of which makes a plan possible, verified by planning; the least of its kind, the smallest one first. */
+  readonly relaxations: readonly Relaxation[];
 }
 
 export type Relaxation =
