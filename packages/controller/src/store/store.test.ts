@@ -4,6 +4,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { replay } from "../engine/reduce.ts";
+import { PoolKeeper } from "../pool/keeper.ts";
 import { closed, ended, entries, opened, started } from "../testing/events.ts";
 import { holdLock } from "./lock.ts";
 import { migrations } from "./migrations.ts";
@@ -166,4 +167,23 @@ test("one controller a directory", () => {
   );
   lock.release();
   holdLock(join(dir, "controller.lock")).release();
+});
+
+test("a pool file that this version cannot read keeps the controller from guessing", () => {
+  const s = store();
+  s.pools.append({ atMs: 1, who: "alice", file: "pool.yaml", sha256: "", text: "capacity: { ofTomorrow: 1 }" });
+  expect(() => new PoolKeeper(s.pools)).toThrow(
+    /the pool file in the store cannot be read: pool\.yaml:1: key "capacity\.ofTomorrow" is unknown.*run the version/,
+  );
+});
+
+test("the ledger keeps what kind of change an entry is about", () => {
+  const s = store();
+  const stop = { type: "ledger-opened", id: "r1:hv1:x:1", host: "hv1", change: "stop db-1", undo: "start" } as const;
+  s.runs.append(entries("r1", 1, started("r1")));
+  s.runs.append(entries("r1", 2, opened, { ...stop, kind: "instance", subject: "x", name: "db-1" }));
+  expect(s.runs.ledger(false).map((e) => [e.kind, e.subject, e.name])).toEqual([
+    ["cordon", "", ""],
+    ["instance", "x", "db-1"],
+  ]);
 });
