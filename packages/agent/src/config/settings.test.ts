@@ -111,7 +111,7 @@ describe("settings", () => {
     ],
     ["slipway.labels=a", 'f:1: slipway.labels is "a"; write name=value,name=value'],
     ["slipway.state.dir=var", 'f:1: slipway.state.dir is "var"; give an absolute path'],
-    ["slipway.platform=kvm", 'f:1: slipway.platform is "kvm"; write one of none, libvirt, simulated'],
+    ["slipway.platform=kvm", 'f:1: slipway.platform is "kvm"; write one of none, libvirt, fleet, simulated'],
     ["slipway.platform.reserved.memory=5%", 'f:1: slipway.platform.reserved.memory is "5%"; give whole MiB'],
     ["slipway.libvirt.uri=-c", 'f:1: slipway.libvirt.uri is "-c"; write a URI such as qemu:///system'],
     ["slipway.migration.uri=hv1", /^f:1: slipway\.migration\.uri is "hv1"; write a URI such as qemu\+tls:/],

@@ -39,7 +39,7 @@ export interface Settings {
    */
   readonly hooksPush: boolean;
   /**
-   * `slipway.platform`: who runs the instances of this host. none, libvirt, or simulated for a host that only pretends to have
+   * `slipway.platform`: who runs the instances of this host. none, libvirt, fleet, or simulated for a host that only pretends to have
    * any, and to reboot. Default none: the agent knows of no instances, moves none and counts none.
    */
   readonly platform: (typeof platforms)[number];
@@ -69,7 +69,7 @@ export interface Settings {
   readonly keepaliveTimeoutMs: number;
 }
 
-const platforms = ["none", "libvirt", "simulated"] as const;
+const platforms = ["none", "libvirt", "fleet", "simulated"] as const;
 const URI = /^[a-z][a-z0-9+.-]*:\/\/[^\s/]*\/\S*$/;
 const ADDRESS = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/;
 const keys = [

@@ -1,5 +1,6 @@
 import type { Settings } from "../config/settings.ts";
 import type { Log, Machine, Platform } from "../steps/ports.ts";
+import { createFleetPlatform } from "./fleet/index.ts";
 import { createLibvirtPlatform } from "./libvirt/index.ts";
 import { FileWorld } from "./simulated/files.ts";
 import { SimulatedHypervisor } from "./simulated/hypervisor.ts";
@@ -34,6 +35,8 @@ export function openPlatform(settings: Settings, ports: PlatformPorts): OpenPlat
       return openSimulated(settings, ports);
     case "libvirt":
       return openLibvirt(settings, ports);
+    case "fleet":
+      return openFleet(settings, ports);
   }
 }
 
@@ -45,6 +48,18 @@ function openLibvirt(settings: Settings, { machine, announce, log }: PlatformPor
     reserveMib: settings.reservedMemoryMib,
     sharedPaths: settings.sharedPaths,
     stateDir: settings.stateDir,
+    monotonicMs: () => machine.monotonicMs(),
+    announce,
+    log,
+  });
+  platform.open();
+  return { ...idle, platform, close: () => platform.close() };
+}
+
+function openFleet({ reservedMemoryMib, stateDir }: Settings, { machine, announce, log }: PlatformPorts): OpenPlatform {
+  const platform = createFleetPlatform({
+    reserveMib: reservedMemoryMib,
+    stateDir,
     monotonicMs: () => machine.monotonicMs(),
     announce,
     log,
