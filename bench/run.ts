@@ -6,6 +6,7 @@ import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { detect } from "./detect.ts";
+import { drain } from "./drain/bench.ts";
 import { fanout } from "./fanout.ts";
 import { journal } from "./journal.ts";
 import type { Bench } from "./kit/bench.ts";
@@ -16,7 +17,7 @@ import { scale } from "./scale.ts";
 import { systemd } from "./systemd.ts";
 import { verdict } from "./verdict.ts";
 
-const benches: Record<string, Bench> = { journal, fanout, scale, detect, verdict, systemd, planner };
+const benches: Record<string, Bench> = { journal, fanout, scale, detect, verdict, systemd, planner, drain };
 
 const usage = `npm run bench -- [--rounds N] [--dir DIR] [BENCH...]
   --rounds N  how often floor and product take turns (default: depends on the bench)

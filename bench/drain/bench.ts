@@ -1,0 +1,154 @@
+import { counter, counts, createGuest, type Guest } from "../../test/lab/lib/guests.ts";
+import type { Lab } from "../../test/lab/lib/lab.ts";
+import { obstacle } from "../../test/lab/lib/prerequisites.ts";
+import { CONTROLLER, putFile, slipwayWords, up } from "../../test/lab/lib/slipway.ts";
+import { until } from "../../test/lab/lib/system.ts";
+import type { Bench } from "../kit/bench.ts";
+import { atMost, compared } from "../kit/figures.ts";
+import { median } from "../kit/stats.ts";
+
+// Real hosts, real QEMU guests. The same guests go back and forth between two hosts, once driven by `slipway drain` and once by a shell loop
+// around `virsh migrate`, with as many at a time.
+
+const HOSTS = ["hv1", "hv2"] as const;
+const GUESTS = 8;
+const PARALLEL = 2;
+const LIMIT_MS = 300_000;
+/** Slipway is to take at most this much of what the bare loop takes. */
+const AIM = 1.05;
+
+const POOL = `capacity: { cpuOvercommit: 16 }
+migration: { perHost: ${PARALLEL}, perTarget: ${PARALLEL} }
+`;
+
+/** Prints for each guest how long its virsh took, milliseconds. */
+const bareLoop = (to: string) => `
+one() {
+  a=\${EPOCHREALTIME/./}
+  virsh -q migrate --live --p2p --persistent --undefinesource --abort-on-error "$1" qemu+tls://${to}/system || exit 255
+  echo $(( (\${EPOCHREALTIME/./} - a) / 1000 ))
+}
+export -f one
+virsh -q list --name | grep . | xargs -P ${PARALLEL} -I{} bash -c 'one {}'`;
+
+interface Emptied {
+  readonly wallMs: number;
+  /** Of each migration, by the account of who drove it. */
+  readonly moveMs: readonly number[];
+}
+
+export const drain: Bench = {
+  about: `emptying a host of ${GUESTS} QEMU guests, beside a shell loop around virsh migrate (needs a lab)`,
+  rounds: 8,
+  async run(_scratch, { rounds, say }) {
+    const features = { libvirt: true } as const;
+    const reason = obstacle(features);
+    // No figures: there is nothing to tell but the reason.
+    if (reason !== undefined) return { bench: "drain", figures: [], notes: [`skipped: ${reason}`] };
+    const lab = await up({
+      name: `bench-${process.pid}`,
+      hosts: HOSTS.length,
+      dieWithParent: true,
+      packages: process.env["SLIPWAY_LAB_PACKAGES"],
+      ...features,
+      say,
+    });
+    try {
+      const guests = await prepare(lab);
+      say(`${rounds} rounds, ${GUESTS} guests, ${PARALLEL} at a time`);
+      const before = guests.map((guest) => counter(guest));
+      const found: Record<"slipway" | "bare", Emptied[]> = { slipway: [], bare: [] };
+      const sides = { slipway: bySlipway, bare: byShell };
+      // The first of each loads what later ones find.
+      await empty(lab, guests, sides.slipway, 0);
+      await empty(lab, guests, sides.bare, 1);
+      for (let round = 0; round < rounds; round++)
+        for (const [turn, side] of (round % 2 === 0
+          ? (["slipway", "bare"] as const)
+          : (["bare", "slipway"] as const)
+        ).entries())
+          found[side].push(await empty(lab, guests, sides[side], turn));
+      for (const [i, guest] of guests.entries())
+        if ((await counts(guest)).token !== before[i]?.token) throw new Error(`${guest.name} was started again`);
+      const walls = (side: keyof typeof found) => found[side].map((one) => one.wallMs / 1000);
+      const move = (side: keyof typeof found) => Math.round(median(found[side].flatMap((one) => one.moveMs)));
+      const floor = { name: `xargs -P ${PARALLEL} virsh migrate`, values: walls("bare") };
+      return {
+        bench: "drain",
+        figures: [compared(`a host of ${GUESTS} guests is empty`, "s", floor, walls("slipway"), atMost(AIM))],
+        notes: [
+          `one migration, median: ${move("slipway")} ms by the report of the run, ${move("bare")} ms of one virsh in the loop`,
+          "wall time of the whole command: of slipway drain on the controller's host, its own start and the host's confirmed emptiness included; of the loop on the host that is emptied",
+          "guests of 96 MiB, emulated in software, nearly idle: about a second each, so what is done once for each guest weighs as much as it can",
+        ],
+      };
+    } finally {
+      await lab.down();
+    }
+  },
+};
+
+async function prepare(lab: Lab): Promise<Guest[]> {
+  putFile(lab, CONTROLLER, "/etc/slipway/pool.yaml", POOL);
+  await slipway(lab, "pool", "apply", "/etc/slipway/pool.yaml");
+  const guests: Guest[] = [];
+  for (let i = 1; i <= GUESTS; i++) guests.push(await createGuest(lab, HOSTS[0], `vm${i}`, { disk: "shared" }));
+  return guests;
+}
+
+/** `turn`: the guests are on the host of this number; afterwards they are on the other. */
+async function empty(
+  lab: Lab,
+  guests: readonly Guest[],
+  by: (lab: Lab, from: string, to: string) => Promise<Emptied>,
+  turn: number,
+): Promise<Emptied> {
+  const [from, to] = turn === 0 ? [HOSTS[0], HOSTS[1]] : [HOSTS[1], HOSTS[0]];
+  await areKnown(lab, guests.length, from);
+  const done = await by(lab, from, to);
+  const there = (await lab.sh(to, "virsh -q list --name")).split("\n").filter((name) => name !== "");
+  const here = (await lab.sh(from, "virsh -q list --all --name")).trim();
+  if (there.length !== guests.length || here !== "")
+    throw new Error(`${from} was not emptied: ${here || "some are gone"}`);
+  return done;
+}
+
+async function bySlipway(lab: Lab, from: string): Promise<Emptied> {
+  const { stdout, wallMs } = await timed(() => slipway(lab, "--json", "drain", from));
+  await slipway(lab, "uncordon", from);
+  const run = /"run":"([^"]+)"/.exec(stdout)?.[1] ?? "last";
+  const report = JSON.parse((await slipway(lab, "report", run, "--format", "json")).stdout) as {
+    hosts: { instances: { durationMs: number }[] }[];
+  };
+  return { wallMs, moveMs: report.hosts.flatMap((host) => host.instances.map((one) => one.durationMs)) };
+}
+
+async function byShell(lab: Lab, from: string, to: string): Promise<Emptied> {
+  const { stdout, wallMs } = await timed(() => ok(lab, from, ["bash", "-c", bareLoop(to)]));
+  return { wallMs, moveMs: stdout.trim().split("\n").map(Number) };
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<T & { wallMs: number }> {
+  const began = performance.now();
+  const done = await work();
+  return { ...done, wallMs: performance.now() - began };
+}
+
+const slipway = (lab: Lab, ...words: string[]) => ok(lab, CONTROLLER, slipwayWords(words));
+
+async function ok(lab: Lab, host: string, words: readonly string[]) {
+  const done = await lab.exec(host, words, { limitMs: LIMIT_MS });
+  if (done.status !== 0)
+    throw new Error(`${words.join(" ").slice(0, 80)}: ${(done.stderr || done.stdout).slice(-500)}`);
+  return done;
+}
+
+/** Waits until Slipway's own picture has all guests on one host, not cordoned. */
+async function areKnown(lab: Lab, count: number, host: string): Promise<void> {
+  await until(`${host} has all guests`, async () => {
+    const { instances } = JSON.parse((await slipway(lab, "--json", "instance", "list")).stdout) as {
+      instances: { host: string; facts: { state: string } }[];
+    };
+    return instances.length === count && instances.every((one) => one.host === host && one.facts.state === "running");
+  });
+}
