@@ -31,7 +31,7 @@ export class InstancesApi {
   }
 
   list(request: operatorWire.ListInstancesRequest): { instances: InstanceView[]; unknown: ReasonView[] } {
-    const { registry, roster, clock } = this.#ports;
+    const { registry, book, clock } = this.#ports;
     if (request.host !== "" && request.cluster !== "")
       throw new SlipwayError("bad-input", `host ${request.host} and cluster ${request.cluster} were given`, {
         fix: "choose one of them",
@@ -46,12 +46,14 @@ export class InstancesApi {
     const instances: InstanceView[] = [];
     const unknown: Reason[] = [];
     const everywhere = this.#everywhere();
-    for (const { name, facts, connected } of wanted) {
-      const host = roster.inventories(clusterOf(facts.labels)).find((h) => h.host === name);
+    const inHand = this.#inHand();
+    for (const entry of wanted) {
+      const { name, connected } = entry;
+      const host = book.of(entry);
       const problem = host ? pictureProblem(host, clock.engineMs()) : neverTold(name, connected);
       if (problem) unknown.push(problem);
       for (const instance of (host?.inventory.instances ?? []).toSorted((a, b) => naturalCompare(a.name, b.name)))
-        if (host) instances.push(this.#view(host, instance, everywhere.get(instance.uuid) ?? []));
+        if (host) instances.push(this.#view(host, instance, everywhere.get(instance.uuid) ?? [], inHand));
     }
     return { instances, unknown: unknown.map(reasonView) };
   }
@@ -68,7 +70,7 @@ export class InstancesApi {
         const reasons = this.#whyNot(host, instance, target, hosts, holders, clock.engineMs());
         return { host: target.host, possible: reasons.length === 0, reasons: reasons.map(reasonView) };
       });
-    return { instance: this.#view(host, instance, [{ host: host.host, state: instance.state }, ...others]), targets };
+    return { instance: this.#view(host, instance, others, this.#inHand()), targets };
   }
 
   /** Why the instance cannot be moved to one host, with everything that runs there; empty when it can. */
@@ -112,21 +114,31 @@ export class InstancesApi {
     });
   }
 
-  #view(host: HostInventory, instance: Instance, everywhere: readonly { host: string; state: string }[]): InstanceView {
-    const { roster, book, clock, coordinator } = this.#ports;
-    const inHand = coordinator
-      .active()
-      .find((r) =>
-        r.hosts.some((h) => h.actions.some((a) => a.subject === instance.uuid && !a.settled && a.result === undefined)),
-      );
+  #view(
+    host: HostInventory,
+    instance: Instance,
+    everywhere: readonly { host: string; state: string }[],
+    inHand: ReadonlyMap<string, string>,
+  ): InstanceView {
+    const { roster, book, clock } = this.#ports;
     return instanceView(host, instance, {
       pool: roster.pool(),
       cluster: clusterOf(host.labels),
       nowT: clock.engineMs(),
       readMs: book.picture(host.host)?.readMs ?? 0,
-      run: inHand?.spec.run ?? "",
+      run: inHand.get(instance.uuid) ?? "",
       alsoOn: everywhere.filter((o) => o.host !== host.host).map((o) => `${o.host} (${o.state})`),
     });
+  }
+
+  /** Runs that do something to an instance just now, by its uuid. */
+  #inHand(): Map<string, string> {
+    const out = new Map<string, string>();
+    for (const run of this.#ports.coordinator.active())
+      for (const { actions } of run.hosts)
+        for (const { subject, settled, result } of actions)
+          if (!settled && result === undefined) out.set(subject, run.spec.run);
+    return out;
   }
 
   /** Which hosts know which instance, by uuid. */
