@@ -1,3 +1,5 @@
+export { differenceOf, type PlanDifference } from "./difference.ts";
+export { LivePlan, type PoolChange, type Replanned } from "./live.ts";
 export { planRolling } from "./plan-rolling.ts";
 export type {
   Balance,
