@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Context, ExitStatus } from "../context.ts";
 import { wrongUse } from "../io.ts";
 import { toPlain } from "../json.ts";
-import { declareDrainFlags, declareMoveFlags, parseRunOptions, quote, type RunFlags } from "../options/run.ts";
+import { declareMoveFlags, declareTurnFlags, parseRunOptions, quote, type RunFlags } from "../options/run.ts";
 import type { Register } from "../program.ts";
 import { renderRebalance } from "../render/rebalance.ts";
 import { type Detachable, startRun } from "./runs.ts";
@@ -12,11 +12,12 @@ import { type Detachable, startRun } from "./runs.ts";
 export function registerEvacuation(register: Register, program: Command): void {
   for (const verb of ["drain", "restore"] as const)
     register(
-      declareDrainFlags(
+      declareTurnFlags(
         program
           .command(verb)
           .argument("<HOST...>", "names of hosts")
           .summary(verb === "drain" ? "empty hosts and keep them out of service" : "bring drained hosts back"),
+        verb,
       ),
       verb === "drain"
         ? "Cordons each host and moves its instances away, as a run without hooks; the hosts stay cordoned until `slipway restore`.\n" +

@@ -94,7 +94,8 @@ describe("drain and restore", () => {
   test.each([
     [["drain"], /missing required argument 'HOST'/],
     [["drain", ","], /drain: no host is named/],
-    [["drain", "hv1", "--return", "some"], /some.*none, preferred, exact/],
+    [["restore", "hv1", "--return", "some"], /some.*none, preferred, exact/],
+    [["drain", "hv1", "--return", "exact"], /unknown option '--return'/],
     [["drain", "hv1", "--consent-stop", "a,,b"], /--consent-stop: "a,,b" has an empty name/],
     [["restore", "hv1", "--payload", "x"], /unknown option '--payload'/],
   ])("%j is wrong use", async (args, expected) => {

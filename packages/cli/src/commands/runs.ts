@@ -102,7 +102,7 @@ export function registerRuns(register: Register, program: Command): Command {
       if (flags["format"] === "json" || (context.json && flags["format"] === undefined))
         context.object(toPlain(operatorWire.ReportSchema, report));
       else {
-        context.lines(renderReport(report, context.io.now(), context.paint));
+        context.lines(renderReport(report, context.io.now(), context.paint, context.columns));
         context.lines(renderStages(report.hosts, context.paint));
         if (flags["log"]) context.lines(["", ...log.map(logLine)]);
       }
@@ -180,7 +180,7 @@ async function followToReport(context: Context, run: string): Promise<ExitStatus
     if (report === undefined) throw new SlipwayError("internal", `run ${run}: the controller sent no report`);
     context.answer(
       () => toPlain(operatorWire.ReportSchema, report),
-      () => [...(live ? [] : [""]), ...renderReport(report, io.now(), context.paint)],
+      () => [...(live ? [] : [""]), ...renderReport(report, io.now(), context.paint, context.columns)],
     );
     return outcomes[report.outcome || view.outcome] ?? 1;
   } finally {

@@ -120,13 +120,17 @@ export function declareRunFlags(command: Command): Command {
 
 /** Declares what becomes of instances. */
 function declareInstanceFlags(command: Command): Command {
+  return declareStopFlags(command.addOption(returnOption()));
+}
+
+const returnOption = () =>
+  new Option(
+    "--return <which>",
+    "instances that come back to a host after its turn: none, those whose home it is, or all it had (default preferred)",
+  ).choices(["none", "preferred", "exact"]);
+
+function declareStopFlags(command: Command): Command {
   return command
-    .addOption(
-      new Option(
-        "--return <which>",
-        "instances that come back to a host after its turn: none, those whose home it is, or all it had (default preferred)",
-      ).choices(["none", "preferred", "exact"]),
-    )
     .addOption(
       new Option(
         "--consent-stop <instance>",
@@ -142,12 +146,9 @@ function declareInstanceFlags(command: Command): Command {
 }
 
 /** Declares the options of `drain` and `restore`. */
-export function declareDrainFlags(command: Command): Command {
-  return declareMoveFlags(
-    declareInstanceFlags(
-      command.option("--forced", help.forced).option("--max-out <n>", `${help.maxOut} (default: all that are named)`),
-    ),
-  );
+export function declareTurnFlags(command: Command, verb: "drain" | "restore"): Command {
+  command.option("--forced", help.forced).option("--max-out <n>", `${help.maxOut} (default: all that are named)`);
+  return declareMoveFlags(verb === "drain" ? declareStopFlags(command) : command.addOption(returnOption()));
 }
 
 /** Declares the options of runs that move instances and nothing else. */

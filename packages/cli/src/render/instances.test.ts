@@ -246,6 +246,19 @@ test("a report: what became of instances, and what did not go as wanted", async 
   await expect(text(renderReport(report, NOW))).toMatchFileSnapshot("golden/report-instances.txt");
 });
 
+test("a long reason stands beneath the table, once and wrapped", () => {
+  const reason = `big fits on none of hv2: hv2 has 15 GiB left; free 43 GiB on hv2, ${"consent to stop it, ".repeat(5)}or leave hv1 out`;
+  const report = message(operatorWire.ReportSchema, {
+    ...{ run: "4f2a", outcome: "failed", details: `hv1: ${reason} (1 failed)` },
+    hosts: [{ name: "hv1", outcome: "failed", reason }],
+  });
+  const lines = renderReport(report, NOW, plainPaint, 80);
+  expect(lines.join(" ").match(/big fits/g)).toHaveLength(1);
+  expect(lines).toEqual(expect.arrayContaining([expect.stringMatching(/^hv1 +failed +- +see below$/), "hv1 failed"]));
+  expect(Math.max(...lines.map(width))).toBeLessThanOrEqual(80);
+  expect(renderReport(report, NOW)).toContain(`  ${reason}`);
+});
+
 test("the ledger names the instance", async () => {
   const entry = {
     ...{ id: "1", run: "4f2a", host: "hv1", change: "stop", undo: "start", openedAtMs: ago(60_000) },

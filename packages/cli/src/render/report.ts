@@ -1,13 +1,20 @@
 import type { operatorWire } from "@slipway/shared/wire";
 import { actionTally, renderActions } from "./actions.ts";
-import { age, clean, clock, count, dateTime, elapsed, type Paint, plainPaint, table } from "./text.ts";
+import { age, clean, clock, count, dateTime, elapsed, type Paint, plainPaint, table, wrap } from "./text.ts";
 import { stageTime } from "./tree.ts";
 
 /** Last lines of a failed stage's output that are worth showing here; the report as JSON has all that was kept. */
 const OUTPUT_LINES = 8;
+/** A reason of more characters does not go into a column. */
+const LONG = 120;
 
-/** The end of a run as text: per host, then the sums, then what is still changed and how to clear it. */
-export function renderReport(report: operatorWire.Report, nowMs: number, paint: Paint = plainPaint): string[] {
+/** The end of a run as text: per host, then the sums, then what is still changed and how to clear it. Long reasons wrap at `columns`. */
+export function renderReport(
+  report: operatorWire.Report,
+  nowMs: number,
+  paint: Paint = plainPaint,
+  columns = Number.POSITIVE_INFINITY,
+): string[] {
   const from = Date.parse(report.startedAt);
   const to = Date.parse(report.endedAt);
   const colour = { succeeded: paint.green, failed: paint.red, aborted: paint.red }[report.outcome] ?? paint.yellow;
@@ -19,12 +26,20 @@ export function renderReport(report: operatorWire.Report, nowMs: number, paint: 
   const lines = [
     `${paint.bold(`run ${report.run}`)}: ${colour(report.outcome || "not ended yet")}  ${times.join(", ")}`,
   ];
-  if (report.details !== "") lines.push(clean(report.details));
+  const long = report.hosts.filter((host) => clean(host.reason).length > LONG);
+  // What is said beneath in full is not said twice.
+  if (report.details !== "" && !long.some((host) => report.details.includes(host.reason)))
+    lines.push(clean(report.details));
 
   const rows = report.hosts.map((host) => {
-    return [clean(host.name), host.outcome || "-", stageTime(host.stages) || "-", clean(host.reason)];
+    const reason = long.includes(host) ? "see below" : clean(host.reason);
+    return [clean(host.name), host.outcome || "-", stageTime(host.stages) || "-", reason];
   });
   if (rows.length > 0) lines.push("", ...table([["HOST", "OUTCOME", "TOOK", "REASON"], ...rows], paint));
+  for (const host of long) {
+    const text = wrap(clean(host.reason).split(" "), columns - 2).map((line) => `  ${line}`);
+    lines.push("", paint.red(`${clean(host.name)} ${host.outcome}`), ...text);
+  }
 
   for (const host of report.hosts.filter((h) => h.outcome === "failed")) lines.push(...failedStages(host, paint));
 
