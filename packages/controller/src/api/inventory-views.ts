@@ -92,7 +92,7 @@ export function plannedInstances(
   return [
     ...turn.moves.map((m) => planned(m.uuid, m.name, policyOf(m.uuid), m.to)),
     ...turn.stops.map((s) => planned(s.uuid, s.name, s.how)),
-    ...turn.leaves.map((l) => planned(l.uuid, l.name, "leave")),
+    ...turn.leaves.map((l) => planned(l.uuid, l.name, l.how, l.to)),
     ...turn.returns.map((m) => planned(m.uuid, m.name, "return", m.from)),
   ];
 }

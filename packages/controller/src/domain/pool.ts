@@ -40,6 +40,7 @@ export const policies = {
   "migrate-with-storage": "it is live-migrated and its local disks are copied along",
   "shutdown-restart": "it is shut down right before its host's turn and started right after it",
   "managed-save": "its memory is saved right before its host's turn and it goes on right after it",
+  failover: "its platform stops it here and starts it elsewhere when its host goes out",
   leave: "it stays where it is, running or not; the host counts as empty without it",
 } as const satisfies Record<string, string>;
 export type Policy = keyof typeof policies;

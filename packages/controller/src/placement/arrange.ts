@@ -1,4 +1,6 @@
 import type { PoolConfig } from "../domain/pool.ts";
+import { failsOver } from "./failover.ts";
+import { conflict } from "./fleet-rules.ts";
 import { misfits, ties } from "./obstacles.ts";
 import { pack } from "./pack.ts";
 import { processorsAlike, seesProcessor } from "./processor.ts";
@@ -191,9 +193,12 @@ function withGuests(site: Site, guests: readonly Guest[]): Site {
 
 /** Instances there that it is kept apart from. */
 export function rivals(site: Site, guest: Guest): readonly Guest[] {
-  const { apart } = guest.settled;
-  if (!apart) return [];
-  return [...site.guests.values()].filter((g) => g.settled.apart === apart && g.instance.uuid !== guest.instance.uuid);
+  const { instance, settled } = guest;
+  const { apart } = settled;
+  const others = () => [...site.guests.values()].filter((g) => g.instance.uuid !== instance.uuid);
+  if (failsOver(site.host.inventory.platform))
+    return others().filter((g) => (apart && g.settled.apart === apart) || conflict(instance, g.instance));
+  return apart ? others().filter((g) => g.settled.apart === apart) : [];
 }
 
 /** Leavers that go together: those of one group, whichever hosts they come from. */

@@ -2,6 +2,7 @@ import type { Instance } from "@slipway/shared";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
 import type { Reason, RunOptions } from "../domain/words.ts";
+import { failsOver } from "./failover.ts";
 import { type Guest, type Site, siteOf } from "./room.ts";
 import { settle } from "./settle.ts";
 import type { Blocker, Mover } from "./types.ts";
@@ -14,6 +15,16 @@ export interface Stop {
   readonly because: Reason;
 }
 
+/** An instance that nothing is done with before its host goes out. */
+export interface Left {
+  readonly uuid: string;
+  readonly name: string;
+  /** It runs on, or stops with its host and is started elsewhere by its platform. */
+  readonly how: "leave" | "failover";
+  /** The host where its platform is likely to start it; empty: it is not foretold here, or there is none. */
+  readonly to: string;
+}
+
 /** What is to be done with the instances of a host that is to be emptied. */
 export interface Duties {
   readonly movers: readonly Mover[];
@@ -21,7 +32,7 @@ export interface Duties {
   readonly mayStop: ReadonlySet<string>;
   readonly stops: readonly Stop[];
   /** They stay although they run, by their policy. */
-  readonly leaves: readonly { readonly uuid: string; readonly name: string }[];
+  readonly leaves: readonly Left[];
   readonly blockers: readonly Blocker[];
   readonly warnings: readonly Reason[];
 }
@@ -40,7 +51,7 @@ export function dutiesOn(site: Site, options: DutyOptions): Duties {
   const movers: Mover[] = [];
   const mayStop = new Set<string>();
   const stops: Stop[] = [];
-  const leaves: { uuid: string; name: string }[] = [];
+  const leaves: Left[] = [];
   const blockers: Blocker[] = [];
   const warnings: Reason[] = [];
   const block = (guest: Guest, reason: Reason) =>
@@ -69,6 +80,17 @@ export function dutiesOn(site: Site, options: DutyOptions): Duties {
           how: policy,
           because: { rule: "policy", subject: name, text: `${name}: its policy is ${policy}`, fix: "" },
         });
+    } else if (policy === "failover" && failsOver(site.host.inventory.platform)) {
+      // Whether it finds a place shows only with the other hosts: see failOver.
+      leaves.push({ uuid, name, how: "failover", to: "" });
+    } else if (policy === "failover" && !consented) {
+      const platform = site.host.inventory.platform || "its platform";
+      block(guest, {
+        rule: "no-failover",
+        subject: name,
+        text: `${name}: its policy is failover, and ${platform} on ${site.name} starts nothing elsewhere by itself`,
+        fix: "give it another policy",
+      });
     } else if (policy === "leave" && !consented) {
       if (mustBeEmpty)
         block(guest, {
@@ -78,7 +100,7 @@ export function dutiesOn(site: Site, options: DutyOptions): Duties {
           fix: `give it another policy, consent to stop it: --consent-stop ${name}, or leave ${site.name} out`,
         });
       else {
-        leaves.push({ uuid, name });
+        leaves.push({ uuid, name, how: "leave", to: "" });
         if (options.op === "hooks")
           warnings.push({
             rule: "left-running",
@@ -129,6 +151,13 @@ export function stopProblem(instance: Instance, how: Stop["how"], host: string):
       "give it the policy shutdown-restart",
     );
   return undefined;
+}
+
+/** Does it stop when its host goes out: by its policy, or by a consent that covers it? A member of a quorum group is down then. */
+export function stopsWithHost(instance: Instance, pool: PoolConfig, consentStop: readonly string[] = []): boolean {
+  const { policy } = settle(instance, pool);
+  const stops = policy === "shutdown-restart" || policy === "managed-save" || policy === "failover";
+  return stops || consentStop.includes(instance.name);
 }
 
 /** Is this an instance that may be moved for the sake of order? */

@@ -103,12 +103,11 @@ function obstacles(
       fix: "",
     });
   const [rival] = rivals(site, guest);
-  if (rival)
-    out.push({
-      rule: "apart",
-      phrase: `runs ${rival.instance.name}, which is kept apart from it (${settled.apart})`,
-      fix: "",
-    });
+  if (rival) {
+    const isGroup = settled.apart !== "" && rival.settled.apart === settled.apart;
+    const why = isGroup ? `is kept apart from it (${settled.apart})` : "it conflicts with";
+    out.push({ rule: "apart", phrase: `runs ${rival.instance.name}, which ${why}`, fix: "" });
+  }
   for (const { kind, missing, ...s } of shortages(site.free, guest.arrival))
     out.push(kind === "memory" ? { ...s, missing } : s);
   if (out.length === 0 && arranger.reserved)

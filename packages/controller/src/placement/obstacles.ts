@@ -3,6 +3,8 @@ import type { HostInventory } from "../domain/inventory.ts";
 import type { Policy, PoolConfig } from "../domain/pool.ts";
 import type { Reason } from "../domain/words.ts";
 import { type Facts, factsOf, type Obstacle } from "./facts.ts";
+import { failsOver } from "./failover.ts";
+import { platformRules } from "./fleet-rules.ts";
 import { processor } from "./processor.ts";
 import { settle } from "./settle.ts";
 import { reach } from "./storage.ts";
@@ -118,6 +120,15 @@ export function misfits(
         : { rule: "no-capacity", phrase: "has not told what it can carry", fix: `look at the agent of ${to.host}` },
     ];
   const out: Obstacle[] = [];
+  const { hosts } = platformRules(instance);
+  if (there.migrationUri === "" && failsOver(to.inventory.platform))
+    out.push({
+      rule: "platform-stopped",
+      phrase: `has its ${to.inventory.platform} stopped`,
+      fix: `slipway restore ${to.host}`,
+    });
+  else if (hosts && !hosts.includes(there.migrationUri))
+    out.push({ rule: "pinned", phrase: "is not among the machines of its unit file", fix: "" });
   const lacks = (rule: string, thing: string, fix: string) => out.push({ rule, phrase: `has no ${thing}`, fix });
 
   for (const label of settle(instance, pool).requires)

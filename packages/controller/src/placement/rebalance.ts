@@ -152,7 +152,9 @@ function stays(guest: Guest, from: Site, down: ReadonlyMap<string, string>, pool
   if (tie) return say(tie.rule, `it ${tie.phrase}`, tie.fix);
   if (instance.state !== "running") return say("instance-state", `it is ${instance.state}`);
   if (instance.job !== "") return say("busy", `it is ${instance.job} just now`);
-  if (!movesFreely(instance, pool)) return say("policy", `its policy is ${settled.policy}`);
+  // What its platform can start elsewhere is proposed as well: whoever approves a proposal approves of the short stop.
+  if (settled.policy !== "failover" && !movesFreely(instance, pool))
+    return say("policy", `its policy is ${settled.policy}`);
   if (settled.home === from.name) return say("at-home", "it is at home there");
   const other = down.get(settled.apart);
   if (other !== undefined)

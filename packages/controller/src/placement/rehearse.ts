@@ -2,7 +2,8 @@ import { naturalCompare, nearest } from "@slipway/shared";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
 import type { Reason, RunOptions } from "../domain/words.ts";
-import { type Duties, dutiesOn, type Stop } from "./duties.ts";
+import { type Duties, dutiesOn, type Left, type Stop } from "./duties.ts";
+import { failOver } from "./failover.ts";
 import { pictureProblem } from "./picture.ts";
 import { placeOn } from "./place.ts";
 import { returnTo } from "./returns.ts";
@@ -33,7 +34,7 @@ export interface HostTurn {
   readonly wave: number;
   readonly moves: readonly Move[];
   readonly stops: readonly Stop[];
-  readonly leaves: readonly { readonly uuid: string; readonly name: string }[];
+  readonly leaves: readonly Left[];
   /** They come back right after the turn. */
   readonly returns: readonly Move[];
   readonly blockers: readonly Blocker[];
@@ -108,7 +109,12 @@ export function rehearse(
       const gone = away.get(move.from) ?? new Set();
       away.set(move.from, gone.add(move.uuid));
     }
-    warnings.push(...all.flatMap((d) => d.warnings), ...placement.warnings);
+    const failing = [...todo].flatMap(([host, d]) =>
+      d.leaves.filter((l) => l.how === "failover").map(({ uuid }) => ({ uuid, host })),
+    );
+    const over = failOver(sites, roles, failing, options);
+    const places = new Map(over.moves.map((m) => [m.uuid, m.to]));
+    warnings.push(...all.flatMap((d) => d.warnings), ...placement.warnings, ...over.warnings);
     for (const host of wave) {
       const duty = todo.get(host);
       const picture = unknown.get(host);
@@ -120,12 +126,13 @@ export function rehearse(
         wave: w + 1,
         moves: placement.moves.filter((m) => m.from === host),
         stops: [...(duty?.stops ?? []), ...stops],
-        leaves: duty?.leaves ?? [],
+        leaves: (duty?.leaves ?? []).map((l) => ({ ...l, to: places.get(l.uuid) ?? "" })),
         returns: [],
         blockers: [
           ...(picture ? [picture] : []),
           ...(duty?.blockers ?? []),
           ...placement.blockers.filter((b) => b.host === host),
+          ...over.blockers.filter((b) => b.host === host),
         ],
       });
     }

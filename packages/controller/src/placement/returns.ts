@@ -122,11 +122,19 @@ function obstacleTo(
   const [tie] = ties(instance, source.host);
   if (tie) return say(tie.rule, `it ${tie.phrase}`, tie.fix);
   if (!movesFreely({ ...instance, state: "running" }, pool))
-    return say("policy", `its policy is ${settled.policy}`, "give it the policy migrate");
+    return say(
+      "policy",
+      `its policy is ${settled.policy}`,
+      settled.policy === "failover" ? "see what slipway rebalance proposes" : "give it the policy migrate",
+    );
   const [misfit] = misfits(instance, source.host, target.host, pool, settled.policy);
   if (misfit) return say(misfit.rule, sentence([target.name], misfit.phrase), misfit.fix);
   const [rival] = rivals(target, guest);
-  if (rival) return say("apart", `${rival.instance.name} of the group ${settled.apart} that is kept apart runs there`);
+  if (rival) {
+    const isGroup = settled.apart !== "" && rival.settled.apart === settled.apart;
+    const what = isGroup ? ` of the group ${settled.apart} that is kept apart` : ", which it conflicts with,";
+    return say("apart", `${rival.instance.name}${what} runs there`);
+  }
   if (settled.group) {
     const uuids = new Set(unit.map((l) => l.guest.instance.uuid));
     const staying = [...source.guests.values()].filter(

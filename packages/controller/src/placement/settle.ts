@@ -19,7 +19,7 @@ export interface Settled {
 
 /**
  * Word by word the instance's metadata (`policy`, `weight`, `tier`, `group`, `apart`, `home`, `requires`: comma-separated) counts
- * before the first rule of the pool file whose `match` fits its name.
+ * before the first rule of the pool file whose `match` fits its name. Where neither names a policy the platform may: `default-policy`.
  */
 export function settle(instance: Instance, pool: PoolConfig): Settled {
   const rule = ruleOf(instance.name, pool);
@@ -43,15 +43,15 @@ export function settle(instance: Instance, pool: PoolConfig): Settled {
     return rule?.[key] ?? fallback;
   };
 
-  let policy: Policy = rule?.policy ?? "migrate";
-  const word = own["policy"]?.trim();
-  if (word) {
-    if (Object.hasOwn(policies, word)) policy = word as Policy;
-    else {
-      const near = nearest(word, Object.keys(policies));
-      wrong("policy", near ? `did you mean ${near}?` : `choose one of ${Object.keys(policies).join(", ")}`);
-    }
-  }
+  const policyOf = (key: "policy" | "default-policy"): Policy | undefined => {
+    const word = own[key]?.trim();
+    if (!word) return undefined;
+    if (Object.hasOwn(policies, word)) return word as Policy;
+    const near = nearest(word, Object.keys(policies));
+    wrong(key, near ? `did you mean ${near}?` : `choose one of ${Object.keys(policies).join(", ")}`);
+    return undefined;
+  };
+  const policy = policyOf("policy") ?? rule?.policy ?? policyOf("default-policy") ?? "migrate";
   return {
     policy,
     weight: number("weight", memoryOf(instance), (n) => Number.isFinite(n) && n >= 0, "give a number, 0 or more"),
