@@ -153,13 +153,6 @@ export function stopProblem(instance: Instance, how: Stop["how"], host: string):
   return undefined;
 }
 
-/** Does it stop when its host goes out: by its policy, or by a consent that covers it? A member of a quorum group is down then. */
-export function stopsWithHost(instance: Instance, pool: PoolConfig, consentStop: readonly string[] = []): boolean {
-  const { policy } = settle(instance, pool);
-  const stops = policy === "shutdown-restart" || policy === "managed-save" || policy === "failover";
-  return stops || consentStop.includes(instance.name);
-}
-
 /** Is this an instance that may be moved for the sake of order? */
 export function movesFreely(instance: Instance, pool: PoolConfig): boolean {
   const { policy, problem } = settle(instance, pool);

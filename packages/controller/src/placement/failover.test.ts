@@ -3,16 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { HostInventory } from "../domain/inventory.ts";
 import { host, instance, poolOf, uuidOf } from "../testing/instances.ts";
 import { globMatches } from "./fleet-rules.ts";
-import {
-  duties,
-  place,
-  type RehearsalOptions,
-  rebalance,
-  rehearse,
-  returnsOf,
-  settle,
-  stopsWithHost,
-} from "./index.ts";
+import { duties, place, type RehearsalOptions, rebalance, rehearse, returnsOf, settle } from "./index.ts";
 
 /** A unit, with what its file says: conflicts, machines ... */
 const unit = (name: string, says: Record<string, string> = {}, over: Partial<Instance> = {}): Instance => {
@@ -196,18 +187,6 @@ describe("the policy failover", () => {
     expect(duties(host("hv1", [vm]), poolOf(), { ...plain, consentStop: ["vm"] }).mayStop).toEqual(
       new Set([uuidOf("vm")]),
     );
-  });
-
-  test("takes a member of a quorum group down with its host, as other stops do and moves do not", () => {
-    const words = ["failover", "shutdown-restart", "managed-save", "migrate", "leave"];
-    expect(words.map((policy) => stopsWithHost(instance("vm", { metadata: { policy } }), poolOf()))).toEqual([
-      true,
-      true,
-      true,
-      false,
-      false,
-    ]);
-    expect(stopsWithHost(instance("vm"), poolOf(), ["vm"])).toBe(true);
   });
 
   test("is proposed for balance, by weight and without what conflicts, but brings nothing back by itself", () => {

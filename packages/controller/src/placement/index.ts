@@ -1,4 +1,4 @@
-export { type Duties, duties, type Left, type Stop, stopsWithHost } from "./duties.ts";
+export { type Duties, duties, type Left, type Stop } from "./duties.ts";
 export { failsOver } from "./failover.ts";
 export { whyNot } from "./obstacles.ts";
 export { pictureProblem } from "./picture.ts";
