@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { planRolling, type RollingPlan } from "../../packages/controller/src/planner/rolling/index.ts";
+import { planRolling, playPlan, type RollingPlan } from "../../packages/controller/src/planner/rolling/index.ts";
+import { Random } from "../simulation/random.ts";
 import { violationsOf } from "./checker.ts";
 import { truthOf } from "./exhaustive.ts";
 import { randomPuzzle } from "./random-pool.ts";
@@ -133,4 +134,55 @@ test("the checker accepts a good plan and catches what is wrong with bad ones", 
   ];
   for (const [what, mutant, finding] of bad)
     expect(violationsOf(snapshot, options, mutant).join("\n"), what).toMatch(finding);
+});
+
+test("without barriers no plan is longer than with them, however long hosts and moves really take", () => {
+  let shorter = 0;
+  for (let seed = 1; seed <= 400; seed++) {
+    const { snapshot, options } = randomPuzzle(seed);
+    const plan = planRolling(snapshot, options);
+    if (!plan.feasible) continue;
+    const random = new Random(seed);
+    const away = new Map(snapshot.hosts.map((h) => [h.name, h.durationMs * (0.2 + 3 * random.next())]));
+    const moves = new Map(snapshot.instances.map((it) => [it.name, it.migrateMs * (0.2 + 5 * random.next())]));
+    const actual = { awayMs: (name: string) => away.get(name) ?? 0, migrateMs: (name: string) => moves.get(name) ?? 0 };
+    const { rollingMs, barriersMs } = playPlan(snapshot, options, plan, actual);
+    expect(rollingMs, `seed ${seed}`).toBeLessThanOrEqual(barriersMs + 1e-6);
+    if (rollingMs < barriersMs - 1) shorter++;
+  }
+  expect(shorter).toBeGreaterThan(30);
+});
+
+test("random, unequal durations: at least twice as fast as one by one where three hosts can be out", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = new Random(seed);
+    const hosts = Array.from({ length: random.int(9, 24) }, (_, h) => ({
+      name: `h${h}`,
+      memoryMiB: 64,
+      vcpus: 32,
+      labels: {},
+      durationMs: random.int(100, 1_000) * 1_000,
+      state: "in-scope" as const,
+    }));
+    // Three hosts' worth of room, and a little for what does not divide.
+    const fill = (hosts.length - 3.5) / hosts.length;
+    const instances = hosts.flatMap((h) =>
+      Array.from({ length: Math.floor(16 * fill) }, (_, k) => ({
+        name: `${h.name}-${k}`,
+        host: h.name,
+        memoryMiB: 4,
+        vcpus: 1,
+        movability: "live" as const,
+        migrateMs: random.int(1, 5) * 1_000,
+      })),
+    );
+    const plan = planRolling({ hosts, instances }, { mode: "waves" });
+    if (!plan.feasible) throw new Error(`seed ${seed}: there is a plan`);
+    expect(violationsOf({ hosts, instances }, { mode: "waves" }, plan)).toEqual([]);
+    const oneByOne =
+      hosts.reduce((sum, h) => sum + h.durationMs, 0) + instances.reduce((sum, it) => sum + it.migrateMs, 0);
+    expect(plan.makespanMs, `seed ${seed}, ${hosts.length} hosts, ${plan.waves.length} waves`).toBeLessThanOrEqual(
+      oneByOne / 2,
+    );
+  }
 });

@@ -118,7 +118,7 @@ class PairRoller {
     if (this.#board.log.length > 0) this.#steps.push(this.#board.log);
     let moves = 0;
     for (const list of this.#steps) for (const s of list) moves += this.#pool.members[s.unit]?.length ?? 0;
-    return { waves: this.#waves, steps: this.#steps, moves, stuck, proven: false };
+    return { waves: this.#waves, steps: this.#steps, moves, lengthMs: 0, stuck, proven: false };
   }
 
   #empty(h: number, isTied: boolean): boolean {

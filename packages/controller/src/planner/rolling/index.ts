@@ -1,6 +1,7 @@
 export { differenceOf, type PlanDifference } from "./difference.ts";
 export { LivePlan, type PoolChange, type Replanned } from "./live.ts";
 export { planRolling } from "./plan-rolling.ts";
+export { type Actual, playPlan } from "./play.ts";
 export type {
   Balance,
   Bounds,

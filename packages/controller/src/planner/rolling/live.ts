@@ -53,7 +53,7 @@ export class LivePlan {
     this.#snapshot = changed(this.#snapshot, change);
     if (repaired) {
       this.#made = repaired;
-      this.#result = planOf(repaired);
+      this.#result = planOf(repaired, before.feasible ? before : undefined);
     } else this.#result = this.#anew();
     const after = this.#result;
     const difference = before.feasible && after.feasible ? differenceOf(before, after) : undefined;
@@ -100,34 +100,70 @@ function withInstance(made: Made, it: PoolInstance): Made | undefined {
   if (h === undefined || !isPlain || pool.state[h] === "out" || pool.state[h] === "unavailable") return undefined;
   const waveOf = new Int32Array(pool.hosts.length).fill(-1);
   for (const [w, wave] of rolled.waves.entries()) for (const x of wave) waveOf[x] = w;
-  const turn = waveOf[h] as number;
-  const room = roomOf(pool, rolled.steps, turn < 0 ? rolled.steps.length : turn);
-  const fits = (free: readonly [Int32Array, Int32Array], x: number) =>
-    (free[0][x] as number) >= it.memoryMiB && (free[1][x] as number) >= it.vcpus;
-  // Where it is, there must be room beside all that the plan brings there before the host's turn.
-  if (!fits(room.before, h)) return undefined;
   const next = extended(pool, it, h);
-  if (turn < 0) return { ...made, pool: next, bounds: boundsOf(next, made.gate, made.options) };
-  const isFinal = (x: number) => {
-    const own = waveOf[x] as number;
-    const state = pool.state[x];
-    return own >= 0 ? own < turn : state === "done" || state === "out-of-scope";
-  };
-  let to = -1;
-  for (let x = 0; x < pool.hosts.length; x++)
-    if (pool.cluster[x] === pool.cluster[h] && isFinal(x) && fits(room.after, x)) {
-      // The emptiest one, so that the next change finds room as well.
-      if (to < 0 || (room.after[0][x] as number) > (room.after[0][to] as number)) to = x;
-    }
-  if (to < 0) return undefined;
-  const step: Step = { unit: pool.units, from: h, to, kind: "drain", dead: false };
-  const steps = rolled.steps.map((group, w) => (w === turn ? [...group, step] : group));
+  const hops = routeOf(made, waveOf, it, h);
+  if (!hops) return undefined;
+  const steps = rolled.steps.map((group, w) => [
+    ...group,
+    ...hops
+      .filter((hop) => hop.wave === w)
+      .map(({ from, to }): Step => ({ unit: pool.units, from, to, kind: "drain", dead: false })),
+  ]);
   const bounds = boundsOf(next, made.gate, made.options);
-  return { ...made, pool: next, bounds, rolled: { ...rolled, steps, moves: rolled.moves + 1 } };
+  return { ...made, pool: next, bounds, rolled: { ...rolled, steps, moves: rolled.moves + hops.length } };
 }
 
-/** The least memory and virtual CPUs free on each host before a wave goes out, and from then on to the end. */
-function roomOf(pool: Pool, groups: readonly (readonly Step[])[], wave: number) {
+interface Hop {
+  readonly wave: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * The moves of a newcomer: to a final host with its host's turn, else to a host whose turn comes later, and on from there.
+ * It moves last in each wave, into room that the plan does not use until then or ever.
+ */
+function routeOf(made: Made, waveOf: Int32Array, it: PoolInstance, h: number): Hop[] | undefined {
+  const { pool, rolled } = made;
+  const fits = ([mem, cpu]: Room, x: number) => (mem[x] as number) >= it.memoryMiB && (cpu[x] as number) >= it.vcpus;
+  const hops: Hop[] = [];
+  let here = h;
+  let wave = waveOf[h] as number;
+  if (!fits(roomOf(pool, rolled.steps, waveOf, 0).untilTurn, h)) return undefined;
+  while (wave >= 0) {
+    const room = roomOf(pool, rolled.steps, waveOf, wave);
+    let to = -1;
+    for (let x = 0; x < pool.hosts.length; x++) {
+      const own = waveOf[x] as number;
+      const state = pool.state[x];
+      if (x === here || pool.cluster[x] !== pool.cluster[h] || own === wave || state === "unavailable") continue;
+      const isFinal = own >= 0 ? own < wave : true;
+      if (!fits(isFinal ? room.toTheEnd : room.untilTurn, x)) continue;
+      // A final host before a waiting one; of those the last to go, of these the emptiest.
+      const isBetter =
+        to < 0 ||
+        order(waveOf, wave, x) < order(waveOf, wave, to) ||
+        (order(waveOf, wave, x) === order(waveOf, wave, to) &&
+          (room.toTheEnd[0][x] as number) > (room.toTheEnd[0][to] as number));
+      if (isBetter) to = x;
+    }
+    if (to < 0) return undefined;
+    hops.push({ wave, from: here, to });
+    here = to;
+    wave = (waveOf[to] as number) > wave ? (waveOf[to] as number) : -1;
+  }
+  return hops;
+}
+
+function order(waveOf: Int32Array, wave: number, x: number): number {
+  const own = waveOf[x] as number;
+  return own < wave ? Number.NEGATIVE_INFINITY : -own;
+}
+
+type Room = readonly [mem: Int32Array, cpu: Int32Array];
+
+/** The least memory and virtual CPUs free on each host after the moves of a wave: until its own turn, and to the end. */
+function roomOf(pool: Pool, groups: readonly (readonly Step[])[], waveOf: Int32Array, wave: number) {
   const mem = pool.memCap.slice();
   const cpu = pool.cpuCap.slice();
   const add = (u: number, x: number, sign: 1 | -1) => {
@@ -135,22 +171,26 @@ function roomOf(pool: Pool, groups: readonly (readonly Step[])[], wave: number) 
     cpu[x] = (cpu[x] as number) + sign * (pool.cpu[u] as number);
   };
   for (let u = 0; u < pool.units; u++) add(u, pool.at[u] as number, -1);
-  let least: [Int32Array, Int32Array] = [mem.slice(), cpu.slice()];
-  let before = least;
+  let untilTurn: Room = [mem.slice(), cpu.slice()];
+  let toTheEnd: Room = [mem.slice(), cpu.slice()];
+  const lower = ([least, leastCpu]: Room, x: number) => {
+    least[x] = Math.min(least[x] as number, mem[x] as number);
+    leastCpu[x] = Math.min(leastCpu[x] as number, cpu[x] as number);
+  };
   for (const [w, group] of groups.entries()) {
-    if (w === wave) before = least;
     for (const { unit, from, to } of group) {
       add(unit, to, -1);
       add(unit, from, 1);
-      if (w === wave) continue;
-      least[0][to] = Math.min(least[0][to] as number, mem[to] as number);
-      least[1][to] = Math.min(least[1][to] as number, cpu[to] as number);
+      lower(toTheEnd, to);
+      const own = waveOf[to] as number;
+      if (own < 0 || own > w) lower(untilTurn, to);
     }
-    // The newcomer moves last in its wave.
-    if (w === wave) least = [mem.slice(), cpu.slice()];
+    if (w === wave && wave > 0) {
+      untilTurn = [mem.slice(), cpu.slice()];
+      toTheEnd = [mem.slice(), cpu.slice()];
+    }
   }
-  if (wave >= groups.length) before = least;
-  return { before, after: least } as const;
+  return { untilTurn, toTheEnd };
 }
 
 function extended(pool: Pool, it: PoolInstance, h: number): Pool {

@@ -1,29 +1,53 @@
+import type { Step } from "./board.ts";
 import type { Made } from "./make.ts";
 import { type Pool, STOP } from "./pool.ts";
 import type { PlannedMove, PlannedTurn, RollingPlan } from "./result.ts";
 import type { Rolled } from "./roll.ts";
 import { schedule } from "./schedule.ts";
 
-/** A roll in the words of a result, with its schedule. */
-export function planOf({ pool, gate, bounds, rolled, options }: Made): RollingPlan {
+/** A roll in the words of a result, with its schedule. Moves that are those of the plan before are kept as they are. */
+export function planOf({ pool, gate, bounds, rolled, options }: Made, before?: RollingPlan): RollingPlan {
   const { waves, steps } = rolled;
   const name = (h: number) => pool.hosts[h]?.name ?? "";
   const expected = Float64Array.from(pool.hosts, (h) => h.durationMs);
   const input = { pool, options, gate, waves, steps };
   const times = schedule({ ...input, away: expected }, false);
-  const barriers = schedule({ ...input, away: expected }, true);
   const slow = Float64Array.from(pool.hosts, (h) => h.p95Ms ?? h.durationMs);
-  const isSlow = slow.some((ms, h) => ms !== expected[h]);
+  // These two are asked for by people only, who wait less often than plans are made.
+  let barrierMakespanMs: number | undefined;
+  let p95Ms: number | undefined = slow.some((ms, h) => ms !== expected[h]) ? undefined : times.makespan;
   const moves: PlannedMove[] = [];
-  for (const [w, group] of steps.entries())
-    for (const [i, step] of group.entries()) {
-      const startMs = times.starts[w]?.[i] ?? 0;
-      const endMs = times.ends[w]?.[i] ?? 0;
+  let next = 0;
+  for (const [w, group] of steps.entries()) {
+    const starts = times.starts[w] as Float64Array;
+    const ends = times.ends[w] as Float64Array;
+    for (let i = 0; i < group.length; i++) {
+      const step = group[i] as Step;
+      const from = name(step.from);
+      const to = name(step.to);
+      const startMs = starts[i] as number;
+      const endMs = ends[i] as number;
       for (const member of pool.members[step.unit] as readonly number[]) {
         const instance = pool.snapshot.instances[member]?.name ?? "";
-        moves.push({ instance, from: name(step.from), to: name(step.to), kind: step.kind, wave: w, startMs, endMs });
+        let old = before?.moves[next];
+        if (old?.instance !== instance && before?.moves[next + 1]?.instance === instance) old = before.moves[++next];
+        if (
+          old?.instance === instance &&
+          old.from === from &&
+          old.to === to &&
+          old.wave === w &&
+          old.kind === step.kind
+        ) {
+          next++;
+          if (old.startMs === startMs && old.endMs === endMs) {
+            moves.push(old);
+            continue;
+          }
+        }
+        moves.push({ instance, from, to, kind: step.kind, wave: w, startMs, endMs });
       }
     }
+  }
   const stops = new Map<number, string[]>();
   const consented = new Set(options.consented);
   const consentsNeeded: string[] = [];
@@ -54,8 +78,14 @@ export function planOf({ pool, gate, bounds, rolled, options }: Made): RollingPl
     turns,
     bounds,
     makespanMs: times.makespan,
-    barrierMakespanMs: barriers.makespan,
-    p95Ms: isSlow ? schedule({ ...input, away: slow }, false).makespan : times.makespan,
+    get barrierMakespanMs() {
+      barrierMakespanMs ??= schedule({ ...input, away: expected }, true).makespan;
+      return barrierMakespanMs;
+    },
+    get p95Ms() {
+      p95Ms ??= schedule({ ...input, away: slow }, false).makespan;
+      return p95Ms;
+    },
     consentsNeeded,
     notReturned: (options.return ?? "none") === "none" ? [] : notAtHome(pool, rolled),
     balance: balanceOf(pool, steps),

@@ -10,6 +10,8 @@ export interface Variant {
   readonly detours: number;
   /** 0, or the number of a disturbance of the order in which hosts are considered. */
   readonly shake: number;
+  /** Hosts that take equally long go together, so that waves do not wait for one of them. */
+  readonly grouped?: boolean;
   /** Look at every arrangement where nothing simpler empties a host. */
   readonly exact?: boolean;
 }
@@ -20,6 +22,8 @@ export interface Rolled {
   readonly steps: readonly (readonly Step[])[];
   /** Moves of instances, not of units. */
   readonly moves: number;
+  /** The longest durations of the waves' hosts, summed up. */
+  readonly lengthMs: number;
   /** Hosts that could not be emptied; empty if the roll is complete. */
   readonly stuck: readonly number[];
   /** True if every arrangement was looked at: then no plan exists. */
@@ -39,6 +43,7 @@ export class Roll {
   readonly #byRank: Int32Array;
   #shake = 0;
   #exact = false;
+  #grouped = false;
   #proven = false;
   #budget: Float64Array;
 
@@ -58,6 +63,7 @@ export class Roll {
     const gate = this.#gate;
     this.#shake = variant.shake;
     this.#exact = variant.exact ?? false;
+    this.#grouped = variant.grouped ?? false;
     this.#proven = false;
     gate.reset();
     board.reset(this.#turns());
@@ -110,7 +116,9 @@ export class Roll {
     if (board.log.some((s) => !s.dead)) steps.push(board.log.filter((s) => !s.dead));
     let moves = 0;
     for (const list of steps) for (const s of list) moves += (pool.members[s.unit] as readonly number[]).length;
-    return { waves, steps, moves, stuck: left, proven: this.#proven };
+    const longest = (wave: readonly number[]) => Math.max(0, ...wave.map((h) => pool.hosts[h]?.durationMs ?? 0));
+    const lengthMs = waves.reduce((sum, wave) => sum + longest(wave), 0);
+    return { waves, steps, moves, lengthMs, stuck: left, proven: this.#proven };
   }
 
   /** Hosts with few instances per capacity are expected to go early, as are those that the operator names first. */
@@ -118,7 +126,9 @@ export class Roll {
     const pool = this.#pool;
     const counts = new Float64Array(pool.hosts.length);
     for (let u = 0; u < pool.units; u++) counts[pool.at[u] as number] = (counts[pool.at[u] as number] as number) + 1;
-    const turn = counts.map((n, h) => (n / Math.max(1, pool.memCap[h] as number)) * this.#jitter(h));
+    const turn = counts.map((n, h) =>
+      this.#grouped ? -(pool.hosts[h]?.durationMs ?? 0) : (n / Math.max(1, pool.memCap[h] as number)) * this.#jitter(h),
+    );
     for (const [i, name] of (this.#options.order ?? []).entries())
       turn[pool.hostIndex.get(name) ?? 0] = i - pool.hosts.length;
     return turn;
@@ -333,7 +343,7 @@ export class Roll {
         h,
         tight: (tight[h] as number) >= expected ? (tight[h] as number) : 0,
         late: isLate(h),
-        key: (weight / cap) * this.#jitter(h),
+        key: this.#grouped ? -(pool.hosts[h]?.durationMs ?? 0) * this.#jitter(h) : (weight / cap) * this.#jitter(h),
       };
     });
     keyed.sort((a, b) => b.tight - a.tight || a.late - b.late || a.key - b.key || a.h - b.h);

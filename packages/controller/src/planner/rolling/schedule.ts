@@ -49,7 +49,6 @@ export function schedule(input: ScheduleInput, withBarriers: boolean): Times {
   const turns = new Turns(gate);
   const starts: Float64Array[] = [];
   const ends: Float64Array[] = [];
-  const name = (h: number) => pool.hosts[h]?.name ?? "";
   const canary = options.canary ? pool.hostIndex.get(options.canary.host) : undefined;
   let bakedAt = 0;
   let barrier = 0;
@@ -61,8 +60,6 @@ export function schedule(input: ScheduleInput, withBarriers: boolean): Times {
     // What a host needs before it may start: room and targets that are there.
     const begin = new Float64Array(group.length);
     const end = new Float64Array(group.length);
-    const leaving = new Set<number>();
-    for (const step of group) if (step.kind !== "drain") leaving.add(step.from);
     for (const h of wave) {
       if (pool.state[h] === "out") {
         back[h] = away[h] as number;
@@ -73,13 +70,17 @@ export function schedule(input: ScheduleInput, withBarriers: boolean): Times {
       }
       let at = Math.max(barrier, bakedAt);
       let why = at === 0 ? "" : at === bakedAt ? `${options.canary?.host} to prove itself` : "the wave before";
-      const wait = (until: number, reason: () => string) => {
-        if (until <= at) return;
-        at = until;
-        why = reason();
-      };
-      wait(arrived[h] as number, () => "instances on their way to it");
-      for (const step of inWave.get(h) ?? []) wait(back[step.to] as number, () => `${name(step.to)} to be back`);
+      if ((arrived[h] as number) > at) {
+        at = arrived[h] as number;
+        why = "instances on their way to it";
+      }
+      let last = -1;
+      for (const step of inWave.get(h) ?? [])
+        if ((back[step.to] as number) > at) {
+          at = back[step.to] as number;
+          last = step.to;
+        }
+      if (last >= 0) why = `${pool.hosts[last]?.name ?? ""} to be back`;
       const gated = turns.from(h, at);
       if (gated.at > at) {
         at = gated.at;

@@ -7,6 +7,10 @@ import type { RollingOptions } from "./snapshot.ts";
 const EFFORT = 140_000;
 const MOST_SHAKES = 60;
 const DEFAULT_SLACK = 0.01;
+/** Durations that differ by more than this factor make it worth while to let like go with like. */
+const UNEVEN = 1.1;
+/** Plans whose lengths differ by less count as equally long. */
+const ALIKE = 0.03;
 
 /** The best of several rolls: see `RollingOptions.mode` for what is best. */
 export function search(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions): Rolled {
@@ -16,15 +20,24 @@ export function search(pool: Pool, roll: Roll, bounds: Bounds, options: RollingO
 
 function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions): Rolled {
   let left = Math.max(5, Math.min(400, Math.floor(EFFORT / Math.max(1, pool.units))));
+  const durations = pool.hosts.filter((_, h) => pool.state[h] === "in-scope").map((h) => h.durationMs);
+  const isUneven = options.mode === "waves" && Math.max(...durations) > UNEVEN * Math.min(...durations);
+  let grouped = isUneven;
   const attempt = (detours: number, shake: number) => {
     left--;
-    return roll.run({ detours, shake });
+    return roll.run({ detours, shake, grouped });
   };
   const isBetter = options.mode === "moves" ? fewerMoves(bounds, options) : fewerWaves;
   let best = attempt(options.mode === "moves" ? (options.moveSlack ?? DEFAULT_SLACK) : 1, 0);
   const keep = (other: Rolled) => {
     if (isBetter(other, best)) best = other;
   };
+  if (isUneven) {
+    const first = best;
+    grouped = false;
+    keep(attempt(1, 0));
+    grouped = best === first;
+  }
   if (options.mode === "moves") {
     keep(attempt(0, 0));
     for (let shake = 1; shake <= MOST_SHAKES && left > 0 && best.moves > bounds.moves; shake++) {
@@ -59,7 +72,12 @@ function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOption
 type Compare = (a: Rolled, b: Rolled) => boolean;
 
 const fewerWaves: Compare = (a, b) =>
-  lexicographic(a, b, [a.stuck.length - b.stuck.length, a.waves.length - b.waves.length, a.moves - b.moves]);
+  lexicographic(a, b, [
+    a.stuck.length - b.stuck.length,
+    a.waves.length - b.waves.length,
+    Math.abs(a.lengthMs - b.lengthMs) > ALIKE * b.lengthMs ? a.lengthMs - b.lengthMs : 0,
+    a.moves - b.moves,
+  ]);
 
 function fewerMoves(bounds: Bounds, options: RollingOptions): Compare {
   const accepted = bounds.moves * (1 + (options.moveSlack ?? DEFAULT_SLACK));
