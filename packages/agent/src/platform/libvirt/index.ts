@@ -148,12 +148,15 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
       else promisedMib += mib;
     const facts = { inventory, promisedMib, promisedPages: pages, exists: new Map(found) };
     const problems = admissionProblems(instance, facts);
-    const cpu = problems.length > 0 ? undefined : await cpuProblem(virsh, instance, inventory.capacity?.cpuArch ?? "");
-    const all = cpu === undefined ? problems : [...problems, cpu];
-    if (all.length > 0) return { verdict: "failed", reason: all.join("; ") };
+    if (problems.length > 0) return { verdict: "failed", reason: problems.join("; ") };
+    const [cpu, seen] = await Promise.all([
+      cpuProblem(virsh, instance, inventory.capacity?.cpuArch ?? ""),
+      lookAt(virsh, uuid),
+    ]);
+    if (cpu !== undefined) return { verdict: "failed", reason: cpu };
     const mib = instance.hugepageKib > 0 ? instance.memoryMaxMib : instance.memoryMib;
     promised.set(uuid, { mib, pageKib: instance.hugepageKib, untilMs: options.monotonicMs() + PROMISE_MS });
-    return { instance: toLook(await lookAt(virsh, uuid)) };
+    return { instance: toLook(seen) };
   }
 
   function forgetPromises(here: readonly Instance[], asking: string): void {
