@@ -229,6 +229,17 @@ describe("what cannot be read", () => {
     }
   });
 
+  it("does not hide what systemd runs here, when a line is lost", async () => {
+    for (const what of ["list-machines", "list-unit-files", "list-units", "systemctl"]) {
+      const lines = ([...recorded("worker1")].find(([asked]) => asked.includes(what))?.[1].stdout ?? "").split("\n");
+      for (const n of lines.keys()) {
+        const recording = changed("worker1", what, () => ({ stdout: lines.toSpliced(n, 1).join("\n") }));
+        const told = await problem(recording);
+        if (/instances$/.test(told)) expect(told, `${what} without line ${n}`).toBe("2 instances");
+      }
+    }
+  });
+
   it("is a problem with a machine id that is none", async () => {
     expect(await problem(recorded("worker1"), "uninitialized")).toMatch(/machine-id holds "uninitialized"/);
   });
