@@ -104,8 +104,10 @@ export function parseCeph(answers: CephAnswers): SystemHealth {
       .filter((osd) => osd.in === 1)
       .map((osd) => {
         if (osd.up === 0) findings.degraded(`ceph osd.${osd.osd} is down`);
-        const host = hostOf("osd", String(osd.osd)) ?? fail(`ceph node ls: osd.${osd.osd} is on no host`);
-        return member(`osd.${osd.osd}`, host, { state: osd.up === 1 ? "up" : "down" });
+        const host = hostOf("osd", String(osd.osd));
+        // One that has never started has no host yet.
+        if (host === undefined) findings.unknown(`ceph osd.${osd.osd} is on no host that is known`);
+        return member(`osd.${osd.osd}`, host ?? "", { state: osd.up === 1 ? "up" : "down" });
       });
     const sets = [quorumSet("mons", majority(mons.length), monitors)];
     if (disks.length > 0) sets.push(quorumSet("osds", 0, disks));
