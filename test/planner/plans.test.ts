@@ -186,3 +186,31 @@ test("random, unequal durations: at least twice as fast as one by one where thre
     );
   }
 });
+
+test("with a bound asked for, hosts end no fuller than that above the mean", () => {
+  const hosts = Array.from({ length: 12 }, (_, h) => ({
+    name: `h${h}`,
+    memoryMiB: 64,
+    vcpus: 32,
+    labels: {},
+    durationMs: 60_000,
+    state: "in-scope" as const,
+  }));
+  const instances = hosts.flatMap((h) =>
+    [0, 1, 2, 3, 4, 5, 6, 7].map((k) => ({
+      name: `${h.name}-${k}`,
+      host: h.name,
+      memoryMiB: 4,
+      vcpus: 1,
+      movability: "live" as const,
+      migrateMs: 1_000,
+    })),
+  );
+  const uneven = planRolling({ hosts, instances }, { mode: "moves" });
+  const even = planRolling({ hosts, instances }, { mode: "moves", balance: 0.1 });
+  if (!uneven.feasible || !even.feasible) throw new Error("there are plans");
+  expect(violationsOf({ hosts, instances }, { mode: "moves", balance: 0.1 }, even)).toEqual([]);
+  expect(uneven.balance.most).toBeGreaterThan(0.6);
+  expect(even.balance.most).toBeLessThanOrEqual(0.6);
+  expect(even.moves.filter((move) => move.kind === "level").length).toBe(even.moves.length - uneven.moves.length);
+});

@@ -128,6 +128,7 @@ function optionsOf(random: Random, hosts: readonly PoolHost[], instances: readon
     ...(random.chance(0.3) ? { return: random.pick(["preferred", "exact"] as const) } : {}),
     ...(random.chance(0.3) ? { migrationsPerSource: 2, migrationsPerTarget: random.int(1, 3) } : {}),
     ...(random.chance(0.1) ? { reserveMiB: 4 } : {}),
+    ...(random.chance(0.1) ? { balance: random.pick([0.05, 0.2]) } : {}),
     ...(random.chance(0.5) ? { consented: instances.filter((i) => i.movability === "stop").map((i) => i.name) } : {}),
     ...(random.chance(0.15)
       ? {

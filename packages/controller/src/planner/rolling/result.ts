@@ -1,9 +1,9 @@
 import type { Reason } from "../../domain/words.ts";
 
 /**
- * Why an instance moves: its host's turn, to make room for another one, or back home.
+ * Why an instance moves: its host's turn, to make room for another one, back home, or to even out hosts at the end.
  */
-export type MoveKind = "drain" | "make-room" | "return";
+export type MoveKind = "drain" | "make-room" | "return" | "level";
 
 export interface PlannedMove {
   readonly instance: string;

@@ -1,8 +1,10 @@
-import { AWAY, type Board, FINAL, type Step, UNLIMITED, WAITING } from "./board.ts";
+import { AWAY, type Board, FINAL, type Step, UNLIMITED } from "./board.ts";
 import { type Way, wayToEmpty } from "./exact.ts";
 import type { Gate } from "./gate.ts";
+import { level } from "./level.ts";
 import { LIVE, type Pool } from "./pool.ts";
 import type { RollingOptions } from "./snapshot.ts";
+import { WaveMaker } from "./wave.ts";
 
 /** One way of rolling a pool; planning tries several. */
 export interface Variant {
@@ -30,8 +32,6 @@ export interface Rolled {
   readonly proven: boolean;
 }
 
-/** Candidates in a row that do not fit into a wave before it is taken for full. */
-const FULL_AFTER = 200;
 const FORCED_TRIES = 48;
 
 /** Rolls the pool wave by wave: each wave takes as many hosts as find room for their instances, the rest of it is policy. */
@@ -40,30 +40,25 @@ export class Roll {
   readonly #board: Board;
   readonly #gate: Gate;
   readonly #options: RollingOptions;
-  readonly #byRank: Int32Array;
-  #shake = 0;
+  readonly #maker: WaveMaker;
   #exact = false;
-  #grouped = false;
   #proven = false;
-  #budget: Float64Array;
 
   constructor(pool: Pool, board: Board, gate: Gate, options: RollingOptions) {
     this.#pool = pool;
     this.#board = board;
     this.#gate = gate;
     this.#options = options;
-    this.#byRank = new Int32Array(pool.units);
-    for (let u = 0; u < pool.units; u++) this.#byRank[pool.rank[u] as number] = u;
-    this.#budget = new Float64Array(pool.clusterNames.length);
+    this.#maker = new WaveMaker(pool, board, gate);
   }
 
   run(variant: Variant): Rolled {
     const pool = this.#pool;
     const board = this.#board;
     const gate = this.#gate;
-    this.#shake = variant.shake;
+    this.#maker.shake = variant.shake;
     this.#exact = variant.exact ?? false;
-    this.#grouped = variant.grouped ?? false;
+    this.#maker.grouped = variant.grouped ?? false;
     this.#proven = false;
     gate.reset();
     board.reset(this.#turns());
@@ -73,7 +68,7 @@ export class Roll {
         const c = pool.cluster[pool.at[u] as number] as number;
         instances[c] = (instances[c] as number) + (pool.members[u] as readonly number[]).length;
       }
-    this.#budget = instances.map((n) => Math.floor(n * variant.detours + 1e-9));
+    this.#maker.budget = instances.map((n) => Math.floor(n * variant.detours + 1e-9));
     let left = [...pool.hosts.keys()].filter((h) => pool.state[h] === "in-scope");
     const alreadyOut = [...pool.hosts.keys()].filter((h) => pool.state[h] === "out");
     const waves: number[][] = [];
@@ -113,6 +108,7 @@ export class Roll {
       if (this.#options.return === "exact") this.#returnHome();
     }
     if (left.length === 0 && this.#options.return === "preferred") this.#returnHome();
+    if (left.length === 0 && this.#options.balance !== undefined) level(pool, board, this.#options.balance);
     if (board.log.some((s) => !s.dead)) steps.push(board.log.filter((s) => !s.dead));
     let moves = 0;
     for (const list of steps) for (const s of list) moves += (pool.members[s.unit] as readonly number[]).length;
@@ -127,19 +123,13 @@ export class Roll {
     const counts = new Float64Array(pool.hosts.length);
     for (let u = 0; u < pool.units; u++) counts[pool.at[u] as number] = (counts[pool.at[u] as number] as number) + 1;
     const turn = counts.map((n, h) =>
-      this.#grouped ? -(pool.hosts[h]?.durationMs ?? 0) : (n / Math.max(1, pool.memCap[h] as number)) * this.#jitter(h),
+      this.#maker.grouped
+        ? -(pool.hosts[h]?.durationMs ?? 0)
+        : (n / Math.max(1, pool.memCap[h] as number)) * this.#maker.jitter(h),
     );
     for (const [i, name] of (this.#options.order ?? []).entries())
       turn[pool.hostIndex.get(name) ?? 0] = i - pool.hosts.length;
     return turn;
-  }
-
-  #jitter(h: number): number {
-    if (this.#shake === 0) return 1;
-    let x = Math.imul(h + 1, 0x9e3779b1) ^ Math.imul(this.#shake, 0x85ebca6b);
-    x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d);
-    x = Math.imul(x ^ (x >>> 12), 0x297a2d39);
-    return 0.6 + 0.8 * (((x ^ (x >>> 15)) >>> 0) / 4_294_967_296);
   }
 
   #wave(left: readonly number[], isFirst: boolean): number[] {
@@ -154,7 +144,7 @@ export class Roll {
     if (ordered.length > 0) return this.#inOrder(ordered);
     const wave: number[] = [];
     const byCluster = Map.groupBy(left, (h) => this.#pool.cluster[h] as number);
-    for (const [c, hosts] of byCluster) wave.push(...this.#fill(c, hosts));
+    for (const [c, hosts] of byCluster) wave.push(...this.#maker.fill(c, hosts));
     if (wave.length > 0) return wave;
     for (const hosts of byCluster.values()) {
       const forced = this.#forced(this.#byCount(hosts), FORCED_TRIES);
@@ -170,8 +160,8 @@ export class Roll {
     for (const h of hosts) {
       // What has just arrived on it would have to move twice in one wave.
       if (board.hasReceived(h)) break;
-      board.detours = wave.length === 0 ? UNLIMITED : (this.#budget[this.#pool.cluster[h] as number] as number);
-      if (!this.#take(h, wave.length === 0)) break;
+      board.detours = wave.length === 0 ? UNLIMITED : (this.#maker.budget[this.#pool.cluster[h] as number] as number);
+      if (!this.#maker.take(h, wave.length === 0)) break;
       wave.push(h);
     }
     return wave;
@@ -180,7 +170,7 @@ export class Roll {
   #byCount(hosts: readonly number[]): number[] {
     const { count } = this.#board.world;
     return [...hosts].sort(
-      (a, b) => (count[a] as number) * this.#jitter(a) - (count[b] as number) * this.#jitter(b) || a - b,
+      (a, b) => (count[a] as number) * this.#maker.jitter(a) - (count[b] as number) * this.#maker.jitter(b) || a - b,
     );
   }
 
@@ -194,10 +184,10 @@ export class Roll {
       if (found >= tries || (best >= 0 && i >= 4 * tries)) break;
       const mark = board.log.length;
       board.detours = UNLIMITED;
-      if (!this.#take(h, true)) continue;
+      if (!this.#maker.take(h, true)) continue;
       found++;
       const cost = UNLIMITED - board.detours + (board.log.length - mark) / 1e6;
-      this.#leave(h, mark);
+      this.#maker.leave(h, mark);
       if (cost < least) {
         least = cost;
         best = h;
@@ -205,27 +195,7 @@ export class Roll {
     }
     if (best < 0) return [];
     board.detours = UNLIMITED;
-    return this.#take(best, true) ? [best] : [];
-  }
-
-  /** Takes a host out if the gate allows it and all its instances find room. */
-  #take(h: number, withRoom: boolean): boolean {
-    const board = this.#board;
-    if (!this.#gate.add(h)) return false;
-    const mark = board.log.length;
-    board.setRole(h, AWAY);
-    for (const u of this.#movable(h))
-      if (!(withRoom ? board.placeWithRoom(u) : board.place(u))) {
-        this.#leave(h, mark);
-        return false;
-      }
-    return true;
-  }
-
-  #leave(h: number, mark: number): void {
-    this.#board.undo(mark);
-    this.#board.setRole(h, WAITING);
-    this.#gate.remove(h);
+    return this.#maker.take(best, true) ? [best] : [];
   }
 
   /** A host and the moves that empty it, where looking at every arrangement finds some. */
@@ -242,173 +212,6 @@ export class Roll {
       else if (way !== "none") return way;
     }
     return undefined;
-  }
-
-  /** Units of a host that have to leave it, the hardest to place first. */
-  #movable(h: number): number[] {
-    const { rank, movability } = this.#pool;
-    return this.#board.world
-      .unitsOn(h)
-      .filter((u) => movability[u] === LIVE)
-      .sort((a, b) => (rank[a] as number) - (rank[b] as number));
-  }
-
-  /**
-   * The hosts of one cluster for the next wave: a first choice by sums, all their instances placed largest first, hosts
-   * whose instances find no room left out again, and then whatever still fits added host by host.
-   */
-  #fill(c: number, hosts: readonly number[]): number[] {
-    const board = this.#board;
-    board.detours = this.#budget[c] as number;
-    const start = board.log.length;
-    const candidates = this.#candidates(hosts);
-    let wave = this.#firstChoice(c, candidates);
-    const placed = wave.map((h) => this.#movable(h));
-    const units = Int32Array.from(placed.flat(), (u) => this.#pool.rank[u] as number)
-      .sort()
-      .map((r) => this.#byRank[r] as number);
-    let failing: number[] = [];
-    for (const u of units) if (!board.place(u)) failing.push(u);
-    const home = new Map<number, number>();
-    for (const [i, list] of placed.entries()) for (const u of list) home.set(u, wave[i] as number);
-    while (failing.length > 0) {
-      const still = failing.filter((u) => !board.placeWithRoom(u));
-      if (still.length === 0) break;
-      const hostsOf = [...new Set(still.map((u) => home.get(u) as number))];
-      // The hosts that were wanted least are given up first, some at a time: each one makes room for the others.
-      const rankOf = new Map(wave.map((h, i) => [h, i]));
-      hostsOf.sort((a, b) => (rankOf.get(b) ?? 0) - (rankOf.get(a) ?? 0));
-      const given = new Set(hostsOf.slice(0, Math.max(1, hostsOf.length >> 2)));
-      for (const step of board.log) if (!step.dead && step.kind === "drain" && given.has(step.from)) board.kill(step);
-      for (const h of given) {
-        board.setRole(h, WAITING);
-        this.#gate.remove(h);
-      }
-      wave = wave.filter((h) => !given.has(h));
-      failing = still.filter((u) => !given.has(home.get(u) as number));
-    }
-    const chosen = new Set(wave);
-    let misses = 0;
-    for (const h of candidates) {
-      if (misses >= FULL_AFTER) break;
-      if (chosen.has(h) || board.hasReceived(h)) continue;
-      const units = this.#movable(h);
-      if (this.#take(h, false)) {
-        for (const u of units) home.set(u, h);
-        wave.push(h);
-        misses = 0;
-      } else misses++;
-    }
-    if (wave.length === hosts.length) this.#spread(c, start, home);
-    this.#budget[c] = board.detours;
-    return wave;
-  }
-
-  /** Places the last wave's instances anew where most room is: the end is more even, and no link gets it all. */
-  #spread(c: number, start: number, home: ReadonlyMap<number, number>): void {
-    const board = this.#board;
-    const placed = board.log.slice(start).filter((s) => !s.dead);
-    if (placed.some((s) => s.kind !== "drain" || home.get(s.unit) !== s.from)) return;
-    board.undo(start);
-    if (
-      board.spread(
-        placed.map((s) => s.unit),
-        c,
-      )
-    )
-      return;
-    board.undo(start);
-    for (const step of placed) board.move(step.unit, step.to, "drain");
-  }
-
-  /** In the order in which they should go: first what a tight limit forces, then what frees most for least. */
-  #candidates(hosts: readonly number[]): number[] {
-    const pool = this.#pool;
-    const { world, mostFree } = this.#board;
-    let biggest = 0;
-    const isLate = (h: number) => {
-      biggest = 0;
-      for (let u = world.first[h] as number; u >= 0; u = world.next[u] as number)
-        biggest = Math.max(biggest, pool.mem[u] as number);
-      return biggest > mostFree ? 1 : 0;
-    };
-    const tight = this.#gate.tightness(hosts);
-    const spare = this.#spare(hosts);
-    const expected = spare.capacity / Math.max(1, spare.free);
-    const nothingFinal = spare.final === 0;
-    const keyed = hosts.map((h) => {
-      const cap = Math.max(1, pool.memCap[h] as number);
-      const weight = nothingFinal ? (world.count[h] as number) : world.load(h);
-      return {
-        h,
-        tight: (tight[h] as number) >= expected ? (tight[h] as number) : 0,
-        late: isLate(h),
-        key: this.#grouped ? -(pool.hosts[h]?.durationMs ?? 0) * this.#jitter(h) : (weight / cap) * this.#jitter(h),
-      };
-    });
-    keyed.sort((a, b) => b.tight - a.tight || a.late - b.late || a.key - b.key || a.h - b.h);
-    return keyed.map((k) => k.h);
-  }
-
-  #spare(hosts: readonly number[]): { capacity: number; free: number; final: number } {
-    const { memCap, cluster } = this.#pool;
-    const { world, role } = this.#board;
-    const clusters = new Set(hosts.map((h) => cluster[h]));
-    let capacity = 0;
-    let free = 0;
-    let final = 0;
-    for (const h of hosts) capacity += memCap[h] as number;
-    for (let h = 0; h < memCap.length; h++) {
-      if (!clusters.has(cluster[h] as number) || role[h] === AWAY || role[h] === 3) continue;
-      free += Math.max(0, world.mem[h] as number);
-      if (role[h] === FINAL) final += Math.max(0, world.mem[h] as number);
-    }
-    return { capacity, free, final };
-  }
-
-  /** A prefix of the candidates whose instances fit into what is free by their sums; marks them as away. */
-  #firstChoice(c: number, candidates: readonly number[]): number[] {
-    const pool = this.#pool;
-    const board = this.#board;
-    const { world, role } = board;
-    let finalMem = 0;
-    let finalCpu = 0;
-    let waitingMem = 0;
-    let waitingCpu = 0;
-    for (let h = 0; h < role.length; h++) {
-      if (pool.cluster[h] !== c) continue;
-      const mem = Math.max(0, world.mem[h] as number);
-      const cpu = Math.max(0, world.cpu[h] as number);
-      if (role[h] === FINAL) {
-        finalMem += mem;
-        finalCpu += cpu;
-      } else if (role[h] === WAITING) {
-        waitingMem += mem;
-        waitingCpu += cpu;
-      }
-    }
-    let mem = 0;
-    let cpu = 0;
-    let count = 0;
-    const wave: number[] = [];
-    for (const h of candidates) {
-      const moreMem = mem + world.load(h);
-      const moreCpu = cpu + (pool.cpuCap[h] as number) - (world.cpu[h] as number);
-      const moreCount = count + (world.count[h] as number);
-      const average = moreMem / Math.max(1, moreCount);
-      const detourMem = Math.min(waitingMem - Math.max(0, world.mem[h] as number), board.detours * average);
-      const detourCpu = board.detours > 0 ? waitingCpu - Math.max(0, world.cpu[h] as number) : 0;
-      if (moreMem > finalMem + Math.max(0, detourMem) || moreCpu > finalCpu + Math.max(0, detourCpu)) break;
-      if (!this.#gate.add(h)) continue;
-      board.setRole(h, AWAY);
-      wave.push(h);
-      mem = moreMem;
-      cpu = moreCpu;
-      count = moreCount;
-      waitingMem -= Math.max(0, world.mem[h] as number);
-      waitingCpu -= Math.max(0, world.cpu[h] as number);
-    }
-    return wave;
   }
 
   /** Brings instances back to homes that are done; swaps that need a third place are tried as long as something moves. */

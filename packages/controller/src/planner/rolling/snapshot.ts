@@ -98,6 +98,11 @@ export interface RollingOptions {
   readonly exclude?: readonly string[];
   /** Instances with a home: leave them, bring back those that fit at the end, or bring back every one. Default `none`. */
   readonly return?: "none" | "preferred" | "exact";
+  /**
+   * After the last wave, move instances until no host is fuller than its cluster's mean by more than this share of its
+   * memory (0 to 1), as far as that is possible. Costs moves. Default: leave them where the last wave put them.
+   */
+  readonly balance?: number;
   /** Migrations at once from one host and onto one host. Default 1. */
   readonly migrationsPerSource?: number;
   readonly migrationsPerTarget?: number;
