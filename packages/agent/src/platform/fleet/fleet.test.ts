@@ -221,7 +221,9 @@ describe("what cannot be read", () => {
   it("is a problem when a list is cut anywhere within a line", async () => {
     for (const what of ["list-machines", "list-unit-files", "list-units", "systemctl"]) {
       const text = [...recorded("worker1")].find(([asked]) => asked.includes(what))?.[1].stdout ?? "";
-      for (let at = 0; at < text.trimEnd().length; at += 7) {
+      // Of systemctl's the last line says nothing that counts.
+      const end = what === "systemctl" ? text.lastIndexOf("\n", text.length - 2) : text.trimEnd().length;
+      for (let at = 0; at < end; at += 7) {
         if (text[at - 1] === "\n" || text[at] === "\n") continue;
         const recording = changed("worker1", what, () => ({ stdout: text.slice(0, at) }));
         expect(await problem(recording), `${what} cut at ${at}`).not.toMatch(/instances$/);

@@ -1,5 +1,6 @@
 import { type Answer, fail, oneLine, Unreadable } from "../../probes/answer.ts";
-import { type LocalUnit, type Machinery, readUnits, SHOW } from "./local.ts";
+import { type UnitState as LocalUnit, readUnits, showUnits } from "../../probes/systemd/probe.ts";
+import type { Machinery } from "./local.ts";
 import {
   listingArgs,
   listings,
@@ -59,7 +60,9 @@ export class FleetReader {
     if (!/^[0-9a-f]{32}$/.test(machine)) fail(`/etc/machine-id holds ${JSON.stringify(oneLine(machine, 60))}`);
     const loaded = (await this.#machinery.loaded()).filter((name) => UNIT_PATTERN.test(name) && isService(name));
     const asked = [DAEMON, ...loaded];
-    const local = readUnits(await this.#machinery.run([...SHOW, ...asked], { timeoutMs: DEADLINE_MS }), asked);
+    const answer = await this.#machinery.run(showUnits(asked), { timeoutMs: DEADLINE_MS });
+    const told = readUnits(answer, asked);
+    const local = new Map(asked.map((unit, n) => [unit, told[n] as LocalUnit]));
     const daemon = local.get(DAEMON);
     if (daemon === undefined || daemon.load === "not-found") return fail(`this host has no ${DAEMON}`);
     local.delete(DAEMON);

@@ -69,7 +69,7 @@ export class FleetModel {
     const blocks = units.map((unit) => {
       const active =
         unit === "fleet.service" ? (machine?.up ? "active" : "inactive") : machine?.processes.get(unit)?.active;
-      return `Id=${unit}\nLoadState=${active ? "loaded" : "not-found"}\nActiveState=${active ?? "inactive"}\nSubState=${subOf(active)}\n`;
+      return `Result=success\nId=${unit}\nLoadState=${active ? "loaded" : "not-found"}\nActiveState=${active ?? "inactive"}\nSubState=${subOf(active)}\n`;
     });
     return { stdout: blocks.join("\n") };
   }
