@@ -7,7 +7,7 @@ import { randomPuzzle } from "./random-pool.ts";
 import { smallPuzzle } from "./small-pool.ts";
 
 /** SLIPWAY_PLANS=from-to chooses other random pools; a hundred thousand take about a quarter of an hour. */
-const [from = 1, to = 1_500] = (process.env["SLIPWAY_PLANS"] ?? "").split("-").filter(Boolean).map(Number);
+const [from = 1, to = 2_000] = (process.env["SLIPWAY_PLANS"] ?? "").split("-").filter(Boolean).map(Number);
 /** Small pools for exhaustive search, and the arrangements of one that are looked at before it is left out. */
 const SMALL = 500;
 const MOST = 4_000;

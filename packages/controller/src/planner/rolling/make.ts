@@ -22,8 +22,8 @@ export interface Made {
   readonly options: RollingOptions;
 }
 
-/** Waves and targets for a pool, or why there are none. Errors: as `compile`. */
-export function make(snapshot: PoolSnapshot, options: RollingOptions): Made | Infeasible {
+/** Waves and targets for a pool, or why there are none; quickly, less is tried for it. Errors: as `compile`. */
+export function make(snapshot: PoolSnapshot, options: RollingOptions, isQuick = false): Made | Infeasible {
   const pool = compile(snapshot, options);
   const gate = new Gate(pool, options);
   const reasons = [...refusals(pool, gate), ...(pool.hasSecondaries ? notSpare(pool) : [])];
@@ -32,7 +32,7 @@ export function make(snapshot: PoolSnapshot, options: RollingOptions): Made | In
   const board = new Board(pool);
   const rolled = pool.hasSecondaries
     ? rollPairs(pool, board, gate, bounds, options)
-    : search(pool, new Roll(pool, board, gate, options), bounds, options);
+    : search(pool, new Roll(pool, board, gate, options), bounds, options, isQuick);
   if (rolled.stuck.length > 0)
     return { feasible: false, proven: rolled.proven, reasons: stuckReasons(pool, rolled), relaxations: [] };
   const lost = options.return === "exact" ? notAtHome(pool, rolled) : [];

@@ -111,6 +111,6 @@ class Relaxing {
   }
 
   #attempt(snapshot: PoolSnapshot, options: RollingOptions): ReturnType<typeof make> | undefined {
-    return this.#left-- > 0 ? make(snapshot, options) : undefined;
+    return this.#left-- > 0 ? make(snapshot, options, true) : undefined;
   }
 }

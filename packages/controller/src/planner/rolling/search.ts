@@ -5,21 +5,25 @@ import type { RollingOptions } from "./snapshot.ts";
 
 /** Units rolled in all attempts together; small pools get many attempts, large ones a handful. */
 const EFFORT = 140_000;
+const MOST_ATTEMPTS = 400;
 const MOST_SHAKES = 60;
+/** Attempts where only the question is whether there is a plan at all. */
+const QUICK_ATTEMPTS = 20;
 const DEFAULT_SLACK = 0.01;
 /** Durations that differ by more than this factor make it worth while to let like go with like. */
 const UNEVEN = 1.1;
 /** Plans whose lengths differ by less count as equally long. */
 const ALIKE = 0.03;
 
-/** The best of several rolls: see `RollingOptions.mode` for what is best. */
-export function search(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions): Rolled {
-  const best = attempts(pool, roll, bounds, options);
-  return best.stuck.length === 0 ? best : roll.run({ detours: 1, shake: 0, exact: true });
+/** The best of several rolls: see `RollingOptions.mode` for what is best. Quickly: the first that is complete will do. */
+export function search(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions, isQuick = false): Rolled {
+  const most = isQuick ? QUICK_ATTEMPTS : MOST_ATTEMPTS;
+  const best = attempts(pool, roll, bounds, options, most);
+  return best.stuck.length === 0 || isQuick ? best : roll.run({ detours: 1, shake: 0, exact: true });
 }
 
-function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions): Rolled {
-  let left = Math.max(5, Math.min(400, Math.floor(EFFORT / Math.max(1, pool.units))));
+function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions, most: number): Rolled {
+  let left = Math.max(5, Math.min(most, Math.floor(EFFORT / Math.max(1, pool.units))));
   const durations = pool.hosts.filter((_, h) => pool.state[h] === "in-scope").map((h) => h.durationMs);
   const isUneven = options.mode === "waves" && Math.max(...durations) > UNEVEN * Math.min(...durations);
   let grouped = isUneven;
@@ -51,7 +55,7 @@ function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOption
   const wanted = () => best.stuck.length > 0 || best.waves.length > bounds.waves;
   if (pool.units <= 4000 || best.stuck.length > 0)
     for (let shake = 1; shake <= MOST_SHAKES && left > 8 && wanted(); shake++) keep(attempt(1, shake));
-  if (best.stuck.length > 0) return best;
+  if (best.stuck.length > 0 || most === QUICK_ATTEMPTS) return best;
   // The fewest detours that keep the number of waves.
   let low = 0;
   let high = Math.min(1, Math.max(0, (best.moves - bounds.moves) / Math.max(1, pool.units)) + 0.02);
