@@ -17,15 +17,28 @@ const LIMIT_MS = 300_000;
 /** Slipway is to take at most this much of what the bare loop takes. */
 const AIM = 1.05;
 
-const POOL = `capacity: { cpuOvercommit: 16 }
-migration: { perHost: ${PARALLEL}, perTarget: ${PARALLEL} }
+/** Limit of one migration, MiB/s; 0: none. */
+type Bandwidth = number;
+
+/**
+ * Small idle guests go in about a second, and whatever is done once for a guest weighs as much as it can. With a limit they are on their way
+ * for about ten seconds, as guests of some GiB are on a real network.
+ */
+const LOADS: readonly { readonly bandwidth: Bandwidth; readonly name: string; readonly share: number }[] = [
+  { bandwidth: 0, name: "as fast as they go", share: 1 },
+  { bandwidth: 8, name: "at 8 MiB/s each", share: 1 / 4 },
+];
+
+const poolFile = (bandwidth: Bandwidth) => `capacity: { cpuOvercommit: 16 }
+migration: { perHost: ${PARALLEL}, perTarget: ${PARALLEL}, bandwidthMib: ${bandwidth} }
 `;
 
 /** Prints for each guest how long its virsh took, milliseconds. */
-const bareLoop = (to: string) => `
+const bareLoop = (to: string, bandwidth: Bandwidth) => `
 one() {
   a=\${EPOCHREALTIME/./}
-  virsh -q migrate --live --p2p --persistent --undefinesource --abort-on-error "$1" qemu+tls://${to}/system || exit 255
+  virsh -q migrate --live --p2p --persistent --undefinesource --abort-on-error${bandwidth > 0 ? ` --bandwidth ${bandwidth}` : ""} \\
+    "$1" qemu+tls://${to}/system || exit 255
   echo $(( (\${EPOCHREALTIME/./} - a) / 1000 ))
 }
 export -f one
@@ -55,31 +68,22 @@ export const drain: Bench = {
     });
     try {
       const guests = await prepare(lab);
-      say(`${rounds} rounds, ${GUESTS} guests, ${PARALLEL} at a time`);
       const before = guests.map((guest) => counter(guest));
-      const found: Record<"slipway" | "bare", Emptied[]> = { slipway: [], bare: [] };
-      const sides = { slipway: bySlipway, bare: byShell };
-      // The first of each loads what later ones find.
-      await empty(lab, guests, sides.slipway, 0);
-      await empty(lab, guests, sides.bare, 1);
-      for (let round = 0; round < rounds; round++)
-        for (const [turn, side] of (round % 2 === 0
-          ? (["slipway", "bare"] as const)
-          : (["bare", "slipway"] as const)
-        ).entries())
-          found[side].push(await empty(lab, guests, sides[side], turn));
+      const loads = [];
+      for (const load of LOADS) {
+        const times = Math.max(1, Math.round(rounds * load.share));
+        say(`${load.name}: ${times} rounds, ${GUESTS} guests, ${PARALLEL} at a time`);
+        loads.push(await measure(lab, guests, load, times));
+      }
       for (const [i, guest] of guests.entries())
         if ((await counts(guest)).token !== before[i]?.token) throw new Error(`${guest.name} was started again`);
-      const walls = (side: keyof typeof found) => found[side].map((one) => one.wallMs / 1000);
-      const move = (side: keyof typeof found) => Math.round(median(found[side].flatMap((one) => one.moveMs)));
-      const floor = { name: `xargs -P ${PARALLEL} virsh migrate`, values: walls("bare") };
       return {
         bench: "drain",
-        figures: [compared(`a host of ${GUESTS} guests is empty`, "s", floor, walls("slipway"), atMost(AIM))],
+        figures: loads.map((load) => load.figure),
         notes: [
-          `one migration, median: ${move("slipway")} ms by the report of the run, ${move("bare")} ms of one virsh in the loop`,
+          ...loads.map((load) => load.note),
           "wall time of the whole command: of slipway drain on the controller's host, its own start and the host's confirmed emptiness included; of the loop on the host that is emptied",
-          "guests of 96 MiB, emulated in software, nearly idle: about a second each, so what is done once for each guest weighs as much as it can",
+          `guests of 96 MiB, emulated in software, nearly idle; ${PARALLEL} at a time on both sides, from hv1 to hv2 and back in turns`,
         ],
       };
     } finally {
@@ -88,9 +92,34 @@ export const drain: Bench = {
   },
 };
 
-async function prepare(lab: Lab): Promise<Guest[]> {
-  putFile(lab, CONTROLLER, "/etc/slipway/pool.yaml", POOL);
+async function measure(
+  lab: Lab,
+  guests: readonly Guest[],
+  { bandwidth, name, share }: (typeof LOADS)[number],
+  rounds: number,
+) {
+  putFile(lab, CONTROLLER, "/etc/slipway/pool.yaml", poolFile(bandwidth));
   await slipway(lab, "pool", "apply", "/etc/slipway/pool.yaml");
+  const sides = { slipway: bySlipway, bare: byShell };
+  const one = (side: keyof typeof sides, turn: number) =>
+    empty(lab, guests, (from, to) => sides[side](lab, from, to, bandwidth), turn);
+  // The first of each loads what later ones find.
+  if (share === 1) for (const [turn, side] of (["slipway", "bare"] as const).entries()) await one(side, turn);
+  const found: Record<keyof typeof sides, Emptied[]> = { slipway: [], bare: [] };
+  for (let round = 0; round < rounds; round++) {
+    const order = round % 2 === 0 ? (["slipway", "bare"] as const) : (["bare", "slipway"] as const);
+    for (const [turn, side] of order.entries()) found[side].push(await one(side, turn));
+  }
+  const walls = (side: keyof typeof found) => found[side].map((each) => each.wallMs / 1000);
+  const moveMs = (side: keyof typeof found) => Math.round(median(found[side].flatMap((each) => each.moveMs)));
+  const floor = { name: `xargs -P ${PARALLEL} virsh migrate`, values: walls("bare") };
+  return {
+    figure: compared(`a host of ${GUESTS} guests is empty, ${name}`, "s", floor, walls("slipway"), atMost(AIM)),
+    note: `${name}: one migration, median: ${moveMs("slipway")} ms by the report of the run, ${moveMs("bare")} ms of one virsh in the loop; ${rounds} rounds`,
+  };
+}
+
+async function prepare(lab: Lab): Promise<Guest[]> {
   const guests: Guest[] = [];
   for (let i = 1; i <= GUESTS; i++) guests.push(await createGuest(lab, HOSTS[0], `vm${i}`, { disk: "shared" }));
   return guests;
@@ -100,12 +129,12 @@ async function prepare(lab: Lab): Promise<Guest[]> {
 async function empty(
   lab: Lab,
   guests: readonly Guest[],
-  by: (lab: Lab, from: string, to: string) => Promise<Emptied>,
+  by: (from: string, to: string) => Promise<Emptied>,
   turn: number,
 ): Promise<Emptied> {
   const [from, to] = turn === 0 ? [HOSTS[0], HOSTS[1]] : [HOSTS[1], HOSTS[0]];
   await areKnown(lab, guests.length, from);
-  const done = await by(lab, from, to);
+  const done = await by(from, to);
   const there = (await lab.sh(to, "virsh -q list --name")).split("\n").filter((name) => name !== "");
   const here = (await lab.sh(from, "virsh -q list --all --name")).trim();
   if (there.length !== guests.length || here !== "")
@@ -123,8 +152,8 @@ async function bySlipway(lab: Lab, from: string): Promise<Emptied> {
   return { wallMs, moveMs: report.hosts.flatMap((host) => host.instances.map((one) => one.durationMs)) };
 }
 
-async function byShell(lab: Lab, from: string, to: string): Promise<Emptied> {
-  const { stdout, wallMs } = await timed(() => ok(lab, from, ["bash", "-c", bareLoop(to)]));
+async function byShell(lab: Lab, from: string, to: string, bandwidth: Bandwidth): Promise<Emptied> {
+  const { stdout, wallMs } = await timed(() => ok(lab, from, ["bash", "-c", bareLoop(to, bandwidth)]));
   return { wallMs, moveMs: stdout.trim().split("\n").map(Number) };
 }
 

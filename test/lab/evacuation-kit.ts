@@ -31,6 +31,16 @@ export interface Plan {
   }[];
 }
 
+/** Has the agents give libvirt their own certificates in place of the lab's, as on a real hypervisor. */
+export async function certify(pool: Pool): Promise<void> {
+  const script = [
+    "sed -i '/^tls_allowed_dn_list/d' /etc/libvirt/libvirtd.conf",
+    "rm -r /etc/pki/libvirt /etc/pki/CA",
+    "slipway-agent libvirt-tls",
+  ];
+  await Promise.all(pool.hosts.map((host) => pool.lab.sh(host, script.join(" && "))));
+}
+
 /** Puts a pool file in force. */
 export async function applyPool(pool: Pool, text: string): Promise<void> {
   putFile(pool.lab, CONTROLLER, "/etc/slipway/pool.yaml", text);

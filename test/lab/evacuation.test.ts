@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   applyPool,
   begin,
+  certify,
   countersOf,
   homeOf,
   instancesOf,
@@ -30,6 +31,7 @@ const named = (name: string) => guests.find((g) => g.name === name) as Guest;
 describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", () => {
   beforeAll(async () => {
     pool = await Pool.start("evacuate", 3, { libvirt: true });
+    await certify(pool);
     guests = await Promise.all([
       createGuest(pool.lab, "hv1", "g1", { disk: "shared", autostart: true }),
       createGuest(pool.lab, "hv1", "g2"),
