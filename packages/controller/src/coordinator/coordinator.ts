@@ -185,7 +185,10 @@ export class Coordinator {
 
   /** The agent does not know a step that it once accepted: its journal is not the one of then. */
   stepNotKnown(ref: EffectRef): void {
-    if (this.#recordOf(ref)?.acceptedT === undefined) return;
+    const record = this.#recordOf(ref);
+    // Of something that was given up the answer is of use: it has not been done.
+    const isGivenUp = record !== undefined && "verb" in record && record.abandoned !== undefined;
+    if (record?.acceptedT === undefined && !isGivenUp) return;
     const now = this.#ports.clock.wallMs();
     const reason = "the agent does not know this step any more; was its state directory replaced?";
     this.#stepEnded(ref, controllerResult("interrupted", reason, now, 0));

@@ -6,10 +6,11 @@ import { budgetDenial, outTogether } from "./budget.ts";
 import type { Desk } from "./desk.ts";
 import { drain } from "./evacuate/drain.ts";
 import { rehearseScope, stillFull } from "./evacuate/empty.ts";
+import { noteStopped } from "./evacuate/notes.ts";
 import { relocate } from "./evacuate/relocate.ts";
 import { restore } from "./evacuate/restore.ts";
 import { controllerResult, endOf, pausedReason } from "./result.ts";
-import { nextOf } from "./turn.ts";
+import { DRAINED, nextOf } from "./turn.ts";
 import { watchAgent, watchGate } from "./watch.ts";
 
 export interface Decision {
@@ -125,6 +126,10 @@ class Draft {
     }
     if (next.kind === "end") {
       const { outcome, code, reason } = next;
+      const before = this.records.length;
+      // A host that was drained for its own sake keeps what was stopped; its restore starts it.
+      if (code !== DRAINED) noteStopped(this.#desk(host));
+      if (this.records.length > before) return;
       this.records.push({ type: "host-ended", host: host.name, outcome, code, reason });
       return;
     }

@@ -11,6 +11,9 @@ export type Next =
 const step = (name: StepName): Next => ({ kind: "step", step: name });
 const end = (outcome: Outcome, code: string, reason: string): Next => ({ kind: "end", outcome, code, reason });
 
+/** Code of a host that a run emptied and left out of service, as it was asked to. */
+export const DRAINED = "drained";
+
 /** Code of a gate question that was taken back: no failure of the host. */
 export const WITHDRAWN = "withdrawn";
 
@@ -70,7 +73,7 @@ function withoutStages(run: Run, host: HostRun, last: StepRecord | undefined): N
     case "cordon":
       return step("drain");
     case "drain":
-      return end("updated", "drained", `drained; slipway restore ${host.name} brings it back`);
+      return end("updated", DRAINED, `drained; slipway restore ${host.name} brings it back`);
     case "restore":
       return step("uncordon");
     case "uncordon":

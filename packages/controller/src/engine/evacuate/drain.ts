@@ -6,6 +6,7 @@ import type { Desk } from "../desk.ts";
 import { controllerResult, endOf, pausedReason } from "../result.ts";
 import { beginMove, Lanes } from "./admit.ts";
 import { advanceAll, courseOf } from "./advance.ts";
+import { comingTo } from "./coming.ts";
 import { byTier, type Duty, dutiesOf, isBusy } from "./duties.ts";
 import { beginStop } from "./halt.ts";
 import { note, noteLeavers } from "./notes.ts";
@@ -58,6 +59,11 @@ export function drain(desk: Desk, step: StepRecord): void {
     if (last) {
       const text = `${host.name} has not told of its instances since ${last.name} left it`;
       lookAgain(desk, { rule: "no-picture", subject: host.name, text, fix: "" });
+      return;
+    }
+    const coming = comingTo(run, host.name, picture);
+    if (coming) {
+      lookAgain(desk, coming);
       return;
     }
     noteLeavers(desk, picture, step);

@@ -3,6 +3,7 @@ import type { Run } from "../../domain/run.ts";
 import type { Reason } from "../../domain/words.ts";
 import { checkMoves, type Evacuation, rehearseRun } from "../../planner/evacuation.ts";
 import type { Desk } from "../desk.ts";
+import { comingTo } from "./coming.ts";
 import { dutiesOf, isBusy } from "./duties.ts";
 import { hasNoPlatform, pictureOf, staleness } from "./pictures.ts";
 import { arrange, comingBack } from "./targets.ts";
@@ -117,6 +118,12 @@ export function stillFull(desk: Desk): boolean | "unknown" {
   if (stale || picture === undefined) {
     desk.wait(stale as Reason);
     desk.unknown(stale as Reason);
+    return "unknown";
+  }
+  const coming = comingTo(run, host.name, picture);
+  if (coming) {
+    desk.wait(coming);
+    desk.expired(now + 1_000);
     return "unknown";
   }
   return dutiesOf(picture, fleet.pool, run.spec.options).some((d) => d.how !== "stay" || d.problem !== undefined);

@@ -1,4 +1,7 @@
 import type { Instance } from "@slipway/shared";
+import { type ActionRecord, actionName } from "../../domain/action.ts";
+import type { EffectRef } from "../../domain/fleet.ts";
+import type { HostRun } from "../../domain/run.ts";
 import type { Course, Desk } from "../desk.ts";
 import { LOOK_EVERY_MS, QUICK_MS, whyNotDone } from "./move.ts";
 import { baseOf, isOpen, type Op, settleOp, startAction } from "./ops.ts";
@@ -12,12 +15,14 @@ export const STOP_TIMEOUT_MS = 300_000;
 export function beginStop(desk: Desk, instance: Instance, verb: "stop" | "save", by: "policy" | "consent"): void {
   const { host, run, fleet } = desk;
   const { uuid, name } = instance;
-  const n = run.ledger.filter((l) => l.kind === "instance" && l.subject === uuid && l.host === host.name).length + 1;
-  const id = `${run.spec.run}:${host.name}:${uuid}:${n}`;
-  desk.record({
-    type: "ledger-opened",
-    ...{ id, host: host.name, change: verb, undo: "start", kind: "instance", subject: uuid, name },
-  });
+  const entries = run.ledger.filter((l) => l.kind === "instance" && l.subject === uuid && l.host === host.name);
+  const id = `${run.spec.run}:${host.name}:${uuid}:${entries.length + 1}`;
+  // One that was started by other hands since this run stopped it still stands there.
+  if (entries.every((l) => l.closedAt !== undefined))
+    desk.record({
+      type: "ledger-opened",
+      ...{ id, host: host.name, change: verb, undo: "start", kind: "instance", subject: uuid, name },
+    });
   startAction(desk, verb, host.name, uuid, {
     ...{ name, generation: generationOf(run, fleet.inventoriesOf(host.cluster), uuid) },
     timeoutMs: verb === "save" ? fleet.pool.migration.timeoutMs : STOP_TIMEOUT_MS,
@@ -48,7 +53,10 @@ export function advanceHalt(desk: Desk, op: Halt, course: Course): void {
   }
   const look = op.actions.findLast((a) => a.verb === "look");
   if (look === undefined) {
-    startAction(desk, "look", op.from, op.uuid, baseOf(op, QUICK_MS));
+    // One that no agent has confirmed may still be on its way; below this generation its host does it no more.
+    const overtakes = first.abandoned !== undefined && first.acceptedT === undefined;
+    const base = baseOf(op, QUICK_MS);
+    startAction(desk, "look", op.from, op.uuid, { ...base, generation: op.generation + (overtakes ? 1 : 0) });
     return;
   }
   if (isOpen(look)) return;
@@ -83,6 +91,27 @@ export function advanceHalt(desk: Desk, op: Halt, course: Course): void {
 function finish(desk: Desk, op: Halt, isDone: boolean, reason: string, durationMs: number): void {
   settleOp(desk, op, isDone ? done[op.kind] : "failed", isDone ? { durationMs } : { reason });
   if (isDone && (op.kind === "start" || op.kind === "resume")) closeEntry(desk, op.uuid, "it runs again");
+}
+
+/** A stop that was given up and of which its agent has told nothing since: the guest may still shut down. */
+export function pendingStop(host: HostRun, uuid: string): ActionRecord | undefined {
+  return host.actions.findLast(
+    (a) => a.subject === uuid && (a.verb === "stop" || a.verb === "save") && a.abandoned && a.result === undefined,
+  );
+}
+
+/** Has its agent end it, and tell how it ended. */
+export function recallStop(desk: Desk, a: ActionRecord): void {
+  const { options, run } = desk.run.spec;
+  const ref: EffectRef = { run, host: a.on, step: actionName(a), attempt: a.attempt };
+  desk.effect({ do: "cancel-step", ref, reason: "it was given up" });
+  desk.effect({ do: "query-step", ref, everyMs: options.pingIntervalMs });
+  desk.wait({
+    rule: "stop-pending",
+    subject: a.on,
+    text: `instance ${a.spec.name}: whether ${a.on} still shuts it down is not known`,
+    fix: `look at slipway-agent on ${a.on}`,
+  });
 }
 
 /** Closes what stands of an instance in this run's ledger. */

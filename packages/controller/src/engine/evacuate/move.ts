@@ -2,6 +2,7 @@ import { verdicts } from "@slipway/shared";
 import type { ActionRecord } from "../../domain/action.ts";
 import type { Reason } from "../../domain/words.ts";
 import type { Course, Desk } from "../desk.ts";
+import { closedMeanwhile } from "./coming.ts";
 import { baseOf, isOpen, type Op, settleOp, startAction } from "./ops.ts";
 import { pictureOf } from "./pictures.ts";
 import { type MoveVerdict, type Side, settleMove } from "./settle-move.ts";
@@ -28,8 +29,11 @@ export function advanceMove(desk: Desk, op: Op, course: Course): void {
     if (admit === undefined || isOpen(admit)) return;
     // An admission that failed, or is not known, has not touched the instance.
     if (admit.result?.verdict !== "ok") settleOp(desk, op, "stayed", { reason: whyNotDone(admit) });
-    else if (course.noMore !== undefined) settleOp(desk, op, "stayed", { reason: course.noMore });
-    else migrate(desk, op);
+    else {
+      const reason = course.noMore ?? closedMeanwhile(desk, op);
+      if (reason !== undefined) settleOp(desk, op, "stayed", { reason });
+      else migrate(desk, op);
+    }
     return;
   }
   if (isOpen(move)) return;
@@ -78,7 +82,10 @@ function findOut(desk: Desk, op: Op, move: ActionRecord, course: Course): void {
     return;
   }
   const canAnswer = (a: ActionRecord) => isOpen(a) && desk.fleet.host(a.on)?.connected === true;
-  if (isOpen(source) || canAnswer(target)) return;
+  if (isOpen(source) || canAnswer(target)) {
+    holdOn(desk, op, move);
+    return;
+  }
   const verdict = settleMove(sideOf(source), sideOf(target));
   const reason = whyNotDone(move);
   switch (verdict.kind) {
@@ -99,6 +106,21 @@ function findOut(desk: Desk, op: Op, move: ActionRecord, course: Course): void {
     default:
       askAgain(desk, op, move, [source, target], verdict, course);
   }
+}
+
+/** While both sides are asked once more, what they said last still holds the run. */
+function holdOn(desk: Desk, op: Op, move: ActionRecord): void {
+  const [source, target] = [answerOn(op, op.from, move), answerOn(op, op.to, move)];
+  if (source === undefined || target === undefined) return;
+  const verdict = settleMove(sideOf(source), sideOf(target));
+  if (verdict.kind === "lost" || verdict.kind === "doubled" || verdict.kind === "unknown")
+    desk.unknown(unclear(desk, op, verdict));
+}
+
+/** The last answer of a side since the move ended. */
+function answerOn(op: Op, on: string, move: ActionRecord): ActionRecord | undefined {
+  const since = op.actions.indexOf(move);
+  return op.actions.findLast((a, i) => i > since && a.verb === "look" && a.on === on && !isOpen(a));
 }
 
 /** The last look on a side since the move ended. */

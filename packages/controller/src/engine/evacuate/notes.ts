@@ -10,6 +10,28 @@ export function note(desk: Desk, rule: string, uuid: string, text: string, fix =
   desk.record({ type: "host-noted", host: name, note: { rule, subject: uuid, text, fix } });
 }
 
+/** What was stopped and does not run again is told by name, with the way out. */
+export function notStarted(desk: Desk, uuid: string, name: string, why: string): void {
+  const host = desk.host.name;
+  note(
+    desk,
+    "not-started",
+    uuid,
+    `instance ${name} was stopped for the turn of ${host} and does not run again: ${why}`,
+    `start it by hand, or slipway restore ${host}`,
+  );
+}
+
+/** The end of a host names every instance that still stands in the ledger as stopped for its turn. */
+export function noteStopped(desk: Desk): void {
+  const { host, run } = desk;
+  for (const { host: name, kind, subject, name: instance, closedAt } of run.ledger) {
+    if (name !== host.name || kind !== "instance" || closedAt !== undefined) continue;
+    if (!host.notes.some((n) => n.rule === "not-started" && n.subject === subject))
+      notStarted(desk, subject, instance, `the turn of ${name} ended before that was done`);
+  }
+}
+
 /** Instances that the drain had found and that are gone without its doing. */
 export function noteLeavers(desk: Desk, picture: HostInventory, step: StepRecord): void {
   const { host, fleet } = desk;

@@ -51,10 +51,15 @@ export function relocate(desk: Desk, step: StepRecord): void {
     if (!lanes.free(host.name, to)) continue;
     const question = { hosts, roles: onlyTo(desk, to), movers: [{ uuid, from: host.name }] };
     const inFlight = inFlightOf(run, fleet, host.cluster);
-    const { blockers } = place({ ...question, inFlight, comingBack: comingBack(run, fleet, hosts), pool: fleet.pool });
-    const [blocker] = blockers;
-    if (blocker) {
-      const { text, fix } = blocker.reason;
+    const { blockers, moves: found } = place({
+      ...question,
+      inFlight,
+      comingBack: comingBack(run, fleet, hosts),
+      pool: fleet.pool,
+    });
+    const isFound = found.some((m) => m.uuid === uuid);
+    if (!isFound) {
+      const { text, fix } = blockers[0]?.reason ?? { text: `it does not run on ${host.name}`, fix: "" };
       const reason = fix ? `${text}; ${fix}` : text;
       const event = {
         uuid,

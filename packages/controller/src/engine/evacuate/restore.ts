@@ -5,8 +5,8 @@ import { settle } from "../../placement/index.ts";
 import type { Desk } from "../desk.ts";
 import { controllerResult, endOf, pausedReason } from "../result.ts";
 import { advanceAll, courseOf } from "./advance.ts";
-import { beginStart, closeEntry } from "./halt.ts";
-import { note } from "./notes.ts";
+import { beginStart, closeEntry, pendingStop, recallStop } from "./halt.ts";
+import { notStarted } from "./notes.ts";
 import type { Op } from "./ops.ts";
 import { hasNoPlatform, isAlive, pictureOf, staleness } from "./pictures.ts";
 import { bringBack, returnMode } from "./return.ts";
@@ -88,6 +88,7 @@ function startAgain(
 ): boolean {
   const { run, host, fleet } = desk;
   const due: { entry: LedgerRecord; tier: number }[] = [];
+  let isPending = false;
   for (const entry of entries) {
     const { subject: uuid, name } = entry;
     if (ops.some((op) => op.uuid === uuid)) continue;
@@ -95,8 +96,15 @@ function startAgain(
     const elsewhere = fleet
       .inventoriesOf(host.cluster)
       .find((p) => p.host !== host.name && p.inventory.instances.some((i) => i.uuid === uuid && isAlive(i)));
+    const pending = pendingStop(host, uuid);
+    if (pending && late === undefined) {
+      recallStop(desk, pending);
+      isPending = true;
+      continue;
+    }
     const tries = host.settled.filter((s) => s.uuid === uuid && s.purpose === "restore" && s.t >= step.startedT);
-    if (here && (here.state === "running" || here.state === "paused")) closeEntry(desk, uuid, "it runs");
+    if (pending) notStarted(desk, uuid, name, "whether its host still shuts it down is not known");
+    else if (here && (here.state === "running" || here.state === "paused")) closeEntry(desk, uuid, "it runs");
     else if (elsewhere) closeEntry(desk, uuid, `it is on ${elsewhere.host}, by other hands`);
     else if (here === undefined) notStarted(desk, uuid, name, `it is not defined on ${host.name} any more`);
     else if (tries.length >= START_ATTEMPTS) notStarted(desk, uuid, name, tries.at(-1)?.reason ?? "");
@@ -105,7 +113,7 @@ function startAgain(
   }
   if (desk.hasRecords) return true;
   if (ops.some((op) => op.kind !== "move")) return true;
-  if (due.length === 0) return false;
+  if (due.length === 0) return isPending;
   if (run.paused) {
     desk.wait(pausedReason(run));
     return true;
@@ -113,17 +121,6 @@ function startAgain(
   const first = Math.min(...due.map((d) => d.tier));
   for (const { entry, tier } of due) if (tier === first) beginStart(desk, entry.subject, entry.name);
   return true;
-}
-
-function notStarted(desk: Desk, uuid: string, name: string, why: string): void {
-  const host = desk.host.name;
-  note(
-    desk,
-    "not-started",
-    uuid,
-    `instance ${name} was stopped for the turn of ${host} and does not run again: ${why}`,
-    `start it by hand, or slipway restore ${host}`,
-  );
 }
 
 function done(desk: Desk, step: StepRecord): void {

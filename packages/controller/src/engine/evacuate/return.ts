@@ -49,8 +49,9 @@ export function bringBack(desk: Desk, step: StepRecord, mode: RunOptions["return
       desk.record({ type: "host-noted", host: host.name, note: { rule: `not-returned-${rule}`, subject, text, fix } });
   if (desk.hasRecords) return false;
   if (wanted.length === 0) return true;
-  if (late !== undefined) {
-    for (const { uuid, name, from } of wanted) notBack(desk, uuid, name, from, late);
+  const never = late ?? closedByOthers(desk);
+  if (never !== undefined) {
+    for (const { uuid, name, from } of wanted) notBack(desk, uuid, name, from, never);
     return !desk.hasRecords;
   }
   if (run.paused) {
@@ -82,6 +83,13 @@ function isOutOfSight(desk: Desk, hosts: readonly HostInventory[]): boolean {
   const text = `instance ${name} has just moved to ${to}, which does not show it yet`;
   desk.wait({ rule: "not-shown-yet", subject: desk.host.name, text, fix: "" });
   return true;
+}
+
+/** This run's own cordon lets returns in; somebody else's does not. */
+function closedByOthers({ fleet, run, host }: Desk): string | undefined {
+  const others = (fleet.host(host.name)?.cordonedBy ?? []).filter((holder) => holder !== run.spec.run);
+  if (others.length === 0) return undefined;
+  return `${host.name} is cordoned by ${others.map((h) => (h === "operator" ? "an operator" : `run ${h}`)).join(" and ")}, too`;
 }
 
 /** What this run, or one whose entries it took over, has moved away from the host. */
