@@ -33,6 +33,7 @@ export function brokenActionRules(world: World, before: Run, after: Run, event: 
       if (!chain.some((a) => a.verb === "admit" && a.on === spec.to && a.result?.verdict === "ok"))
         say(`${spec.to} has not let it in`);
       if (chain.filter((a) => a.verb === "move").length > 1) say("moved twice without a settlement");
+      broken.push(...brokenTarget(world, after, host, spec, spec.to ?? ""));
       break;
     case "stop":
     case "save":
@@ -69,15 +70,20 @@ function unsettled(world: World, uuid: string): { run: string; host: string }[] 
   return out;
 }
 
+/** Nothing goes to a host that is cordoned, but for what returns to the host whose turn it is. */
+function brokenTarget(world: World, run: Run, host: HostRun, { name, purpose }: Started["spec"], to: string): string[] {
+  const isReturn = purpose === "return" && to === host.name;
+  const holders = world.disk.holders(to).filter((holder) => !(isReturn && holder === run.spec.run));
+  if (world.disk.operatorCordons.has(to)) holders.push("an operator");
+  return holders.length === 0 ? [] : [`${name} shall go to ${to}: the host is cordoned by ${holders.join(", ")}`];
+}
+
 /** Where an instance may be asked to be taken in. */
 function brokenAdmission(world: World, run: Run, host: HostRun, { on, subject, spec }: Started): string[] {
   const broken: string[] = [];
   const say = (rule: string) => broken.push(`${spec.name} shall go to ${on}: ${rule}`);
   if (on === spec.from) say("it is there");
-  const isReturn = spec.purpose === "return" && on === host.name;
-  const holders = world.disk.holders(on).filter((holder) => !(isReturn && holder === run.spec.run));
-  if (holders.length > 0) say(`the host is cordoned by ${holders.join(", ")}`);
-  if (world.disk.operatorCordons.has(on)) say("the host is cordoned by an operator");
+  broken.push(...brokenTarget(world, run, host, spec, on));
   if (spec.purpose === "drain") {
     const since = host.steps.findLast((s) => s.step === "drain")?.startedT ?? 0;
     const again = host.settled.some((s) => s.uuid === subject && s.outcome === "stayed" && s.to === on && s.t >= since);

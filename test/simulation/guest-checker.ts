@@ -85,7 +85,13 @@ export class GuestChecker implements GuestWatch {
       this.#comesBySomebody(to, instance);
       return;
     }
-    const { guests } = this.#world;
+    const { guests, disk } = this.#world;
+    for (const run of disk.runs.values())
+      for (const h of run.hosts) {
+        const step = h.name === to ? stepInHand(h)?.step : undefined;
+        if (step === "Maintenance" || step === "reboot")
+          this.#complain(`${instance.name} arrives on ${to} by ${cause.id}, which has ${step} in hand`);
+      }
     const taken = guests.running(to).reduce((mib, one) => mib + memoryOf(one), 0);
     const { memoryMib } = guests.host(to).capacity;
     // What somebody starts meanwhile, or takes away of the memory, no admission can know.
