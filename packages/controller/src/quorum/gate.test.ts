@@ -72,6 +72,13 @@ test("repairs with every member up are a no, also beside hosts that are out", ()
   expect(ask(healing, ["h1"], ["h9"]).verdict).toBe("deny");
 });
 
+test("a system that names no members and is not whole forbids every host", () => {
+  const bare = (state: System["state"]) => system([], { state, reasons: ["queue 4711 is full"] });
+  expect(ask(bare("degraded"), ["h1"]).reasons[0]?.text).toBe("etcd is not whole: queue 4711 is full");
+  expect(ask(bare("degraded"), ["h1"], ["h2"]).verdict).toBe("deny");
+  expect(ask(bare("healthy"), ["h1"]).verdict).toBe("ok");
+});
+
 test("repairs of a set forbid it whatever else explains the system's state", () => {
   const sets = [
     set(["h1", "h2", "h3", "h4", "h5"], 3, { h1: { state: "down" } }),

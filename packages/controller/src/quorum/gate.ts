@@ -70,7 +70,7 @@ function judge(system: System, question: GateQuestion): Finding[] {
   const members = system.sets.flatMap((set) => set.members);
   const explained =
     members.some((m) => m.state !== "up" && isOn(m, question.out)) ||
-    !members.some((m) => m.state === "up" && isOn(m, question.going));
+    (members.length > 0 && !members.some((m) => m.state === "up" && isOn(m, question.going)));
   if (system.state === "degraded" && !explained && !findings.some((f) => f.verdict === "deny"))
     findings.push({
       verdict: "deny",
