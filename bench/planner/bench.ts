@@ -46,7 +46,7 @@ export const planner: Bench = {
       bench: "planner",
       figures,
       notes: [
-        `${rows.length} pools with shared storage: ${SIZES.join(", ")} hosts, 20 instances each, ${FILLS.map((u) => `${u * 100} %`).join(", ")} full, ${rounds} seeds, ${unequal} of them with three sizes of hosts`,
+        `${rows.length} pools with shared storage: ${SIZES.join(", ")} hosts, 20 instances each, ${FILLS.map((u) => `${u * 100} %`).join(", ")} full, ${rounds} seeds (at most 2 from 500 hosts on), ${unequal} of them with three sizes of hosts`,
         `the checker has replayed ${plans} plans of the bench and ${feasible} of ${CHECKED} random pools (the others have no plan)`,
         "ratios of moves, makespans and groups are those of the worst pool, with best and worst in brackets; values are medians",
         "makespan: one clock for all, 600 s a host, 10 Gb/s links shared perfectly, a barrier after each wave; its floor is (fewest waves) x (600 s + the shortest drain)",

@@ -6,7 +6,7 @@ import type { RollingOptions } from "./snapshot.ts";
 /** Units rolled in all attempts together; small pools get many attempts, large ones a handful. */
 const EFFORT = 140_000;
 const MOST_ATTEMPTS = 400;
-const MOST_SHAKES = 60;
+const MOST_SHAKES = 120;
 /** Attempts where only the question is whether there is a plan at all. */
 const QUICK_ATTEMPTS = 20;
 const DEFAULT_SLACK = 0.01;

@@ -4,6 +4,7 @@ import { LIVE, type Pool } from "./pool.ts";
 
 /** Candidates in a row that do not fit into a wave before it is taken for full. */
 const FULL_AFTER = 200;
+const GENTLE_SHAKES = 15;
 
 /** Takes hosts out: single ones, and as many of a cluster at once as find room for their instances. */
 export class WaveMaker {
@@ -32,7 +33,9 @@ export class WaveMaker {
     let x = Math.imul(h + 1, 0x9e3779b1) ^ Math.imul(this.shake, 0x85ebca6b);
     x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d);
     x = Math.imul(x ^ (x >>> 12), 0x297a2d39);
-    return 0.6 + 0.8 * (((x ^ (x >>> 15)) >>> 0) / 4_294_967_296);
+    const chance = ((x ^ (x >>> 15)) >>> 0) / 4_294_967_296;
+    // Late shakes, which only small pools come to, draw lots: even an empty host may be worth more as a target.
+    return this.shake <= GENTLE_SHAKES ? 0.6 + 0.8 * chance : chance;
   }
 
   /** Takes a host out if the gate allows it and all its instances find room. */
@@ -154,7 +157,9 @@ export class WaveMaker {
         h,
         tight: (tight[h] as number) >= expected ? (tight[h] as number) : 0,
         late: isLate(h),
-        key: this.grouped ? -(pool.hosts[h]?.durationMs ?? 0) * this.jitter(h) : (weight / cap) * this.jitter(h),
+        key:
+          this.jitter(h) *
+          (this.shake > GENTLE_SHAKES ? 1 : this.grouped ? -(pool.hosts[h]?.durationMs ?? 0) : weight / cap),
       };
     });
     keyed.sort((a, b) => b.tight - a.tight || a.late - b.late || a.key - b.key || a.h - b.h);
