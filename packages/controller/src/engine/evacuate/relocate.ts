@@ -21,7 +21,10 @@ export function relocate(desk: Desk, step: StepRecord): void {
   const results = host.settled.filter((s) => s.purpose === "move" && s.t >= step.startedT);
   const settled = new Set(results.map((s) => s.uuid));
   const open = new Set(ops.map((op) => op.uuid));
-  const todo = moves.filter(({ uuid }) => !settled.has(uuid) && !open.has(uuid) && isHere(desk, uuid));
+  // One that is where it was to go may have come in the turn of another host.
+  const todo = moves.filter(
+    ({ uuid, to }) => to !== host.name && !settled.has(uuid) && !open.has(uuid) && isHere(desk, uuid),
+  );
   const failed = results.filter((s) => s.outcome !== "moved");
   const cut = course.noMore ?? (failed.length > 0 && !run.spec.options.forced ? "an earlier move failed" : undefined);
   if (cut !== undefined || todo.length === 0) {
