@@ -1,5 +1,5 @@
 import type { QuorumMember, QuorumSet, SystemHealth } from "@slipway/shared";
-import { oneLine, Unreadable } from "./answer.ts";
+import { fail, oneLine, Unreadable } from "./answer.ts";
 
 /** More than anybody reads; a system that is all wrong says so in its first lines. */
 const MAX_REASONS = 50;
@@ -80,6 +80,12 @@ export function quorumSet(
   rest: Partial<QuorumSet> = {},
 ): QuorumSet {
   return { name, needed, members, oneOf: [], repairing: "", ...rest };
+}
+
+/** The host of "HOST:PORT" or "[HOST]:PORT". */
+export function hostOfAddress(address: string): string {
+  const [, bracketed, plain] = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):\d{1,5}$/.exec(address) ?? [];
+  return bracketed ?? plain ?? fail(`${JSON.stringify(address)} is no address`);
 }
 
 /** More than half of the votes. */

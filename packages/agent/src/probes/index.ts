@@ -1,17 +1,21 @@
 import { cephProbe } from "./ceph/probe.ts";
 import { commandProbe } from "./command/probe.ts";
+import { consulProbe } from "./consul/probe.ts";
 import { corosyncProbe } from "./corosync/probe.ts";
+import { drbdProbe } from "./drbd/probe.ts";
 import { etcdProbe } from "./etcd/probe.ts";
 import { etcdV2Probe } from "./etcd/v2.ts";
 import { fleetProbe } from "./fleet/probe.ts";
 import { galeraProbe } from "./galera/probe.ts";
 import { glusterProbe } from "./gluster/probe.ts";
 import { type ProbesOptions, probeJobs } from "./jobs.ts";
+import { linstorProbe } from "./linstor/probe.ts";
 import { pacemakerProbe } from "./pacemaker/probe.ts";
 import type { Probe } from "./probe.ts";
 import { rabbitProbe } from "./rabbitmq/probe.ts";
 import { dnsProbe, httpProbe, tcpProbe } from "./reach/probe.ts";
 import { systemdProbe } from "./systemd/probe.ts";
+import { vaultProbe } from "./vault/probe.ts";
 
 export type { ProbesOptions } from "./jobs.ts";
 
@@ -25,6 +29,10 @@ export const probes: readonly Probe[] = [
   pacemakerProbe,
   galeraProbe,
   rabbitProbe,
+  consulProbe,
+  vaultProbe,
+  drbdProbe,
+  linstorProbe,
   fleetProbe,
   systemdProbe,
   commandProbe(),
