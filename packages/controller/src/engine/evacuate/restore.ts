@@ -77,6 +77,23 @@ function wasNotWorkedOn(run: Run, host: HostRun): boolean {
   return !host.steps.slice(host.from).some((s) => s.step === "Maintenance" || s.step === "reboot");
 }
 
+/**
+ * Where else an instance is that was stopped here, by what was seen since; `isSure`: it runs there. Started here it would run twice.
+ * A picture from before the stop says nothing.
+ */
+function aliveElsewhere({ run, host, fleet, now }: Desk, uuid: string): { host: string; isSure: boolean } | undefined {
+  const stops = run.hosts.flatMap((h) => h.settled).filter((s) => s.uuid === uuid && s.purpose === "drain");
+  const since = stops.findLast((s) => s.outcome === "stopped" || s.outcome === "saved")?.t ?? Number.NEGATIVE_INFINITY;
+  for (const p of fleet.inventoriesOf(host.cluster)) {
+    const there =
+      p.host === host.name || p.readT < since ? undefined : p.inventory.instances.find((i) => i.uuid === uuid);
+    if (there === undefined || !isAlive(there)) continue;
+    const runs = there.state === "running" || there.state === "paused";
+    return { host: p.host, isSure: runs && staleness(p.host, p, now) === undefined };
+  }
+  return undefined;
+}
+
 /** Starts what was stopped, lower tiers first. True while there is something to wait for. */
 function startAgain(
   desk: Desk,
@@ -93,9 +110,7 @@ function startAgain(
     const { subject: uuid, name } = entry;
     if (ops.some((op) => op.uuid === uuid)) continue;
     const here = picture.inventory.instances.find((i) => i.uuid === uuid);
-    const elsewhere = fleet
-      .inventoriesOf(host.cluster)
-      .find((p) => p.host !== host.name && p.inventory.instances.some((i) => i.uuid === uuid && isAlive(i)));
+    const elsewhere = aliveElsewhere(desk, uuid);
     const pending = pendingStop(host, uuid);
     if (pending && late === undefined) {
       recallStop(desk, pending);
@@ -105,7 +120,18 @@ function startAgain(
     const tries = host.settled.filter((s) => s.uuid === uuid && s.purpose === "restore" && s.t >= step.startedT);
     if (pending) notStarted(desk, uuid, name, "whether its host still shuts it down is not known");
     else if (here && (here.state === "running" || here.state === "paused")) closeEntry(desk, uuid, "it runs");
-    else if (elsewhere) closeEntry(desk, uuid, `it is on ${elsewhere.host}, by other hands`);
+    else if (elsewhere?.isSure) closeEntry(desk, uuid, `it is on ${elsewhere.host}, by other hands`);
+    else if (elsewhere && late === undefined) {
+      const text = `instance ${name} may run on ${elsewhere.host}, which does not say so just now`;
+      desk.wait({
+        rule: "instance-unknown",
+        subject: host.name,
+        text,
+        fix: `look at slipway-agent on ${elsewhere.host}`,
+      });
+      desk.expired(desk.now + 1_000);
+      isPending = true;
+    } else if (elsewhere) notStarted(desk, uuid, name, `it may run on ${elsewhere.host}, which does not say so`);
     else if (here === undefined) notStarted(desk, uuid, name, `it is not defined on ${host.name} any more`);
     else if (tries.length >= START_ATTEMPTS) notStarted(desk, uuid, name, tries.at(-1)?.reason ?? "");
     else if (late !== undefined) notStarted(desk, uuid, name, late);
