@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { registerControl } from "./commands/control.ts";
 import { registerEvacuation } from "./commands/evacuation.ts";
 import { registerFleet } from "./commands/fleet.ts";
+import { registerHealth } from "./commands/health.ts";
 import { registerHooks } from "./commands/hooks.ts";
 import { registerHosts } from "./commands/hosts.ts";
 import { registerInstances } from "./commands/instances.ts";
@@ -90,6 +91,7 @@ export function buildProgram(io: Io, act: Act): Command {
   };
   registerControl(register, registerRuns(register, program));
   registerHosts(register, registerFleet(register, program));
+  registerHealth(register, program);
   registerInstances(register, program);
   registerEvacuation(register, program);
   registerPool(register, program);

@@ -99,10 +99,11 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const trouble = (text: string) => log.error(text);
   const loop = new WorkLoop([() => coordinator.flush(), () => pings.flush()], () => sessions.sendAcks());
   const work = () => loop.schedule();
-  const coordinator = new Coordinator({
+  const quorum = quorumGate({ keeper, registry, book, clock, probes: () => probes, runs: () => coordinator });
+  const coordinator: Coordinator = new Coordinator({
     store: store.runs,
     agents: { send: (host, command) => sessions.send(host, command) },
-    gate: options.gate ?? quorumGate({ keeper, registry, book, clock, probes: () => probes, runs: () => coordinator }),
+    gate: options.gate ?? quorum,
     clock,
     roster,
     trouble,
@@ -152,6 +153,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   let enrolBound = "";
   const api = {
     ...{ coordinator, store, registry, roster, book, keeper, sessions, progress, pings, pushes, cordons, clock, log },
+    ...{ probes, quorum },
     ca: authority.ca,
     enrolPort: () => Number(enrolBound.slice(enrolBound.lastIndexOf(":") + 1)),
   };
@@ -253,7 +255,7 @@ function quorumGate(ports: {
   readonly clock: EngineClock;
   readonly probes: () => ProbeDesk;
   readonly runs: () => Coordinator;
-}): Gate {
+}): QuorumGate {
   const { keeper, registry, book, clock, probes, runs } = ports;
   const inventories = () =>
     registry

@@ -1,9 +1,11 @@
 import type { Logger } from "@slipway/shared/log";
 import type { Coordinator } from "../coordinator/coordinator.ts";
 import type { Clock, Roster } from "../coordinator/ports.ts";
+import type { QuorumGate } from "../effects/quorum-gate.ts";
 import type { CordonMarks } from "../fleet/cordons.ts";
 import type { InventoryBook } from "../fleet/inventories.ts";
 import type { PingDesk } from "../fleet/pings.ts";
+import type { ProbeDesk } from "../fleet/probes.ts";
 import type { ProgressBoard } from "../fleet/progress.ts";
 import type { PushDesk } from "../fleet/pushes.ts";
 import type { Registry } from "../fleet/registry.ts";
@@ -24,6 +26,9 @@ export interface ApiPorts {
   readonly roster: Roster;
   readonly keeper: PoolKeeper;
   readonly cordons: CordonMarks;
+  readonly probes: ProbeDesk;
+  /** The gate over the systems of the pool file. */
+  readonly quorum: QuorumGate;
   readonly clock: Clock;
   /** The authority's certificate, PEM. */
   readonly ca: string;

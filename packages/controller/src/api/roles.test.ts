@@ -42,7 +42,7 @@ async function outcome(role: "agent" | "viewer" | "operator" | "controller", met
 
 test("every method of the service has a role", () => {
   expect(Object.keys(minimalRole).toSorted()).toEqual(methods.toSorted());
-  const looks = methods.filter((m) => /^(plan|watch|list|get|why)/.test(m));
+  const looks = methods.filter((m) => /^(plan|watch|list|get|why|check)/.test(m));
   expect(methods.filter((m) => minimalRole[m] === "viewer").toSorted()).toEqual(looks.toSorted());
 });
 

@@ -29,6 +29,9 @@ export const minimalRole = {
   planRebalance: "viewer",
   applyPool: "operator",
   getPool: "viewer",
+  checkHealth: "viewer",
+  // Has every agent run programs, without anybody having written into the pool file which.
+  discoverSystems: "operator",
 } as const satisfies Record<OperatorMethod, "viewer" | "operator">;
 
 /** Is this an action, rather than a look? Actions are audited. */

@@ -5,6 +5,8 @@ import type { Identity } from "@slipway/shared/tls";
 import type { operatorWire } from "@slipway/shared/wire";
 import type { Auditor } from "./audit.ts";
 import type { ApiPorts } from "./deps.ts";
+import { discoverSystems } from "./discovery.ts";
+import { checkHealth } from "./health.ts";
 import { pushHooks, pushText } from "./hooks.ts";
 import { HostsApi } from "./hosts.ts";
 import { InstancesApi } from "./instances.ts";
@@ -151,6 +153,12 @@ export function operatorService(ports: ServicePorts): Service {
       (r, done) => `${r.file}${done ? `, version ${done.version.number}${done.changed ? "" : " as before"}` : ""}`,
     ),
     getPool: guard("getPool", () => getPool(ports)),
+    checkHealth: guard("checkHealth", (r) => checkHealth(ports, r)),
+    discoverSystems: guard(
+      "discoverSystems",
+      (r) => discoverSystems(ports, r),
+      (r) => (r.cluster ? `cluster ${r.cluster}` : "all hosts"),
+    ),
   };
 }
 

@@ -4,7 +4,7 @@ import type { HostInventory } from "../domain/inventory.ts";
 import type { MemberCheck, ProbeConfig, QuorumConfig } from "../domain/quorum.ts";
 import type { ProbeRequest } from "../fleet/probes.ts";
 import { type CheckAnswer, groupSystem } from "../quorum/groups.ts";
-import { largestSafeSet, mayGoOut, mergeViews, notHealed, type System, type View } from "../quorum/index.ts";
+import { largestSafeSet, mayGoOut, mergeViews, notHealed, type System, standing, type View } from "../quorum/index.ts";
 
 export interface QuorumPorts {
   readonly config: () => QuorumConfig;
@@ -58,16 +58,16 @@ export class QuorumGate implements Gate {
   /** Why a host that came back has not healed; empty when it has. Everybody who can is asked: repairs show differently from host to host. */
   async healed(host: string): Promise<string[]> {
     const away = this.#away([host], []);
-    const { systems } = await this.read([], away, true);
+    const { systems } = await this.read([], away, { fromAll: true });
     return notHealed(systems, host, away);
   }
 
   /** The largest set of these hosts that could go together now; verified with the systems that answer for themselves. */
-  async safeSet(candidates: readonly string[]): Promise<string[]> {
+  async safeSet(candidates: readonly string[], known?: Reading): Promise<string[]> {
     const away = this.#away(candidates, []);
-    const { systems } = await this.read([], away);
+    const { systems } = known ?? (await this.read([], away));
     const found = largestSafeSet(systems, candidates, away);
-    while (found.length > 0) {
+    while (found.length > 0 && this.#ownAnswers(systems, found).length > 0) {
       const { verdict } = await this.mayGo(found, away);
       if (verdict === "ok" || verdict === "tight") break;
       found.pop();
@@ -75,13 +75,53 @@ export class QuorumGate implements Gate {
     return found;
   }
 
+  /**
+   * Could this host go out now, alone? By what was read just now; systems that answer such questions themselves are asked about it,
+   * one host after the other, for agents put one question at a time.
+   */
+  async standing({ systems }: Reading, host: string): Promise<GateAnswer> {
+    const away = this.#away([host], []);
+    const answer = standing(systems, host, away);
+    const own = this.#ownAnswers(systems, [host]);
+    if (own.length === 0 || answer.verdict === "deny" || answer.verdict === "unknown") return answer;
+    const asked = await this.read([host], away, { only: (name) => own.includes(name) });
+    const rest = systems.filter((s) => !own.includes(s.name));
+    return mayGoOut([...rest, ...asked.systems], { going: [host], out: away });
+  }
+
+  /** Hosts that are out already, by whatever run or operator. */
+  out(): readonly string[] {
+    return this.#ports.out();
+  }
+
+  /** Systems with members on these hosts that are of a kind that answers for itself. */
+  #ownAnswers(systems: readonly System[], hosts: readonly string[]): string[] {
+    const kinds = new Map(this.#ports.config().probes.map((p) => [p.name, p.system]));
+    return systems
+      .filter(({ name, sets }) => {
+        const members = sets.flatMap((set) => set.members);
+        const isTouched = members.length === 0 || members.some((m) => m.host !== undefined && hosts.includes(m.host));
+        return isTouched && answersForItself.has(kinds.get(name) ?? "");
+      })
+      .map((s) => s.name);
+  }
+
   #away(going: readonly string[], out: readonly string[]): string[] {
     return [...new Set([...this.#ports.out(), ...out])].filter((host) => !going.includes(host));
   }
 
-  /** Reads every system; `fromAll`: from every host that can, not only as many as needed. */
-  async read(going: readonly string[], out: readonly string[], fromAll = false): Promise<Reading> {
-    const config = this.#ports.config();
+  /** Reads every system, or those that `only` names; `fromAll`: from every host that can, not only as many as needed. */
+  async read(
+    going: readonly string[],
+    out: readonly string[],
+    { fromAll = false, only = () => true }: { fromAll?: boolean; only?: (system: string) => boolean } = {},
+  ): Promise<Reading> {
+    const { probes, groups, services } = this.#ports.config();
+    const config = {
+      probes: probes.filter((p) => only(p.name)),
+      groups: groups.filter((g) => only(`group ${g.name}`)),
+      services,
+    };
     const views = new Map<string, readonly View[]>();
     const probed = config.probes.map(async (probe) => {
       const { system, seen } = await this.#system(probe, going, out, fromAll);
@@ -159,11 +199,14 @@ export class QuorumGate implements Gate {
   }
 }
 
+/** Kinds of systems that say themselves whether hosts may go. */
+const answersForItself: ReadonlySet<string> = new Set(["ceph", "rabbitmq", "command"]);
+
 /** Bound on a member's check, in milliseconds. */
 const CHECK_MS = 5_000;
 
 /** The host that a member's address means: its name, its name before the first dot, or what the pool file says. */
-function hostNamed(
+export function hostNamed(
   address: string,
   names: ReadonlySet<string>,
   aliases: Readonly<Record<string, string>>,
