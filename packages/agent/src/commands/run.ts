@@ -15,6 +15,7 @@ import { RealMachine, SimulatedMachine } from "../host/machine.ts";
 import { openSqliteJournal, type SqliteJournal } from "../journal/sqlite.ts";
 import { openPlatform } from "../platform/open.ts";
 import { createProbes } from "../probes/index.ts";
+import { createServices } from "../services/index.ts";
 import { readCertificate } from "../session/certificate.ts";
 import { enrolIfNeeded } from "../session/enrol.ts";
 import { Session } from "../session/session.ts";
@@ -71,6 +72,7 @@ export async function runAgent(settings: Settings): Promise<void> {
         : new RealMachine();
     const instances = openPlatform(settings, { machine, announce, log });
     const probes = createProbes({ host: settings.host, announce });
+    const services = createServices({ host: settings.host, announce, stateDir: settings.stateDir });
     const unfinished = finishInstall(settings.hooksDir);
     if (unfinished !== "") log("warn", `hooks: a push that was cut off cannot be ended (${unfinished})`);
     const hooks = new HooksDirectory(settings.hooksDir, settings.hooksPush);
@@ -82,6 +84,7 @@ export async function runAgent(settings: Settings): Promise<void> {
         machine,
         ...(instances.platform === undefined ? {} : { platform: instances.platform }),
         probes,
+        services,
         log,
       },
       {
@@ -127,6 +130,7 @@ export async function runAgent(settings: Settings): Promise<void> {
     await session.stop();
     executor.close();
     probes.close();
+    services.close();
     instances.close();
   } finally {
     journal.close();
