@@ -9,15 +9,19 @@ import { wrongUse } from "../io.ts";
 import { toPlain } from "../json.ts";
 import { reasonOf } from "../options/run.ts";
 import type { Register } from "../program.ts";
+import { renderDiscovered } from "../render/discovered.ts";
 import { renderPool } from "../render/pool.ts";
 import { clean, count, reasonText } from "../render/text.ts";
+import { whileAsking } from "./health.ts";
 
+/** Agents ask one kind of system after the other, each within some seconds. */
+const DISCOVER_MS = 120_000;
 const MAX_BYTES = 1024 * 1024;
 
 export function registerPool(register: Register, program: Command): void {
   const pool = program
     .command("pool")
-    .summary("apply, show, check")
+    .summary("apply, show, check, discover")
     .description("The pool file: limits of hosts and migrations, and rules for instances.")
     .helpCommand(false);
   register(
@@ -46,6 +50,27 @@ export function registerPool(register: Register, program: Command): void {
       return 0;
     },
   );
+  register(
+    pool
+      .command("discover")
+      .summary("find replicated systems, and propose how the pool file names them")
+      .option("--cluster <name>", "ask only hosts of this cluster"),
+    "Asks the agents for etcd, GlusterFS, Ceph, Corosync, Pacemaker, RabbitMQ and fleet with their default settings, and prints a " +
+      "proposal for the pool file. Nothing is used before you have put it there.",
+    ["slipway pool discover --cluster c1", "slipway pool discover > found.yaml && slipway pool check found.yaml"],
+    async (context, _args, flags) => discover(context, (flags["cluster"] as string | undefined) ?? ""),
+  );
+}
+
+async function discover(context: Context, cluster: string): Promise<ExitStatus> {
+  const found = await whileAsking(context, "asking the hosts ...", () =>
+    context.client.call("discoverSystems", { cluster }, { deadlineMs: DISCOVER_MS }),
+  );
+  context.answer(
+    () => toPlain(operatorWire.DiscoverSystemsResponseSchema, found),
+    () => renderDiscovered(found),
+  );
+  return 0;
 }
 
 async function check(context: Context, file: string): Promise<ExitStatus> {

@@ -20,8 +20,7 @@ export function renderHealth(health: Health, paint: Paint = plainPaint, columns 
   lines.push(
     ill.length === 0
       ? paint.green(`${count(systems.length, "system")}, all healthy`)
-      : paint.red(`${ill.length} of ${count(systems.length, "system")} not healthy: `) +
-          ill.map((s) => clean(s.name)).join(", "),
+      : `${paint.red(`${ill.length} of ${count(systems.length, "system")} not healthy:`)} ${ill.map((s) => clean(s.name)).join(", ")}`,
   );
   return lines;
 }
@@ -44,18 +43,23 @@ function setLines(set: operatorWire.SetCheck, paint: Paint, columns: number): st
   const sum = set.members.reduce((n, m) => n + m.votes, 0);
   const parts = [
     `${set.up} of ${sum} ${votes ? "votes " : ""}up, ${set.needed} needed`,
-    marginText(set.margin),
+    // A live migration takes no member down.
+    set.members.every((m) => m.host === "") && set.margin >= 0 ? "none goes with its host" : marginText(set.margin),
     ...(set.repairing === "" ? [] : [clean(set.repairing)]),
   ];
   const text = `${clean(set.name)}: ${parts.join(", ")}`;
   const colour =
     set.margin < 0 ? paint.red : set.margin === 0 || set.repairing !== "" ? paint.yellow : (t: string) => t;
   const heads = folded(text, "  ", columns).map(colour);
-  const rows = set.members.map((m) => [
+  const about = set.members.map((m) =>
+    [...m.roles.map(clean), ...(m.votes === 1 ? [] : [`${m.votes} votes`])].join(", "),
+  );
+  const hasRoles = about.some((text) => text !== "");
+  const rows = set.members.map((m, n) => [
     `    ${clean(m.name)}`,
     clean(m.host) || "-",
     m.state,
-    [...m.roles.map(clean), ...(m.votes === 1 ? [] : [`${m.votes} votes`])].join(", ") || "-",
+    ...(hasRoles ? [about[n] || "-"] : []),
   ]);
   const notes = set.members.map((m) => clean(m.note));
   // The last column is the only one that may be long.
@@ -90,7 +94,7 @@ function viewLines(view: operatorWire.ViewCheck, paint: Paint, columns: number):
     lines.push(...folded(`$ ${clean(asked)}`, "    ", columns).map(paint.cyan));
     for (const line of answer.split("\n").filter((l) => l.trim() !== ""))
       lines.push(...pieces(line.replaceAll("\t", "  "), columns - 6).map((piece) => paint.dim(`      ${piece}`)));
-    lines.push(paint.dim(`      (${exitCode === undefined ? "did not end by itself" : `status ${exitCode}`})`));
+    lines.push(paint.dim(`      (${exitCode === undefined ? "no status" : `status ${exitCode}`})`));
   }
   return lines;
 }
@@ -124,13 +128,21 @@ function hostLines(hosts: readonly operatorWire.HostStanding[], paint: Paint, co
   for (const [n, h] of hosts.entries()) {
     const word = rows[n]?.[2] ?? "";
     const said = h.reasons.flatMap((r) => {
-      const [first = "", ...more] = wrap(reasonText(r).split(" "), Math.max(20, columns - at));
+      const [first = "", ...more] = wrap(briefly(r).split(" "), Math.max(20, columns - at - 2));
       return [first, ...more.map((l) => `  ${l}`)];
     });
     const head = `  ${clean(h.host).padEnd(names)}  ${verdictOf(h.verdict, word, paint)}${" ".repeat(Math.max(0, words - width(word)))}`;
     lines.push(`${head}  ${said[0] ?? ""}`.trimEnd(), ...said.slice(1).map((l) => `${" ".repeat(at)}${l}`));
   }
   return lines;
+}
+
+/** What the page says of a system above its hosts need not say again. */
+function briefly(reason: operatorWire.Reason): string {
+  const subject = clean(reason.subject);
+  for (const start of [`${subject} cannot be read`, `${subject} is not whole`])
+    if (clean(reason.text).startsWith(`${start}: `)) return start;
+  return reasonText(reason);
 }
 
 function together(hosts: readonly operatorWire.HostStanding[], safeSet: readonly string[], columns: number): string[] {

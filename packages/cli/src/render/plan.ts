@@ -70,7 +70,7 @@ function instancesText(plan: operatorWire.PlanView): string {
   return parts.length === 0 ? "" : `instances: ${parts.join(", ")}`;
 }
 
-const stopping = new Set(["shutdown-restart", "managed-save"]);
+const stopping = new Set(["shutdown-restart", "managed-save", "failover"]);
 
 /** What becomes of a host's instances, by what is done with them and where they go; names wrap. */
 function plannedInstances(
@@ -109,6 +109,8 @@ function headOf({ action, host }: operatorWire.PlannedInstance): string {
       return "shut down";
     case "managed-save":
       return "saved";
+    case "failover":
+      return host === "" ? "fails over" : `fails over to ${clean(host)}`;
     case "leave":
       return "stays";
     default:

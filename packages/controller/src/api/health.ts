@@ -14,6 +14,8 @@ export interface Standing {
   readonly host: string;
   readonly verdict: "ok" | "tight" | "deny" | "unknown" | "out";
   readonly reasons: readonly Reason[];
+  /** A system has a member on it, or could have. */
+  readonly isTouched: boolean;
 }
 
 /** The health page: everything is read now. Errors: `not-found` for a cluster, a system or a host that there is not. */
@@ -45,7 +47,7 @@ export async function standingsOf(ports: HealthPorts, hosts: readonly string[]):
   return standings;
 }
 
-/** The same within a time; a timer's name for it when it takes longer. */
+/** The end of some work, or "late" when that takes longer than so many milliseconds; then nobody waits for it any more. */
 export async function withinTime<T>(ms: number, work: Promise<T>): Promise<T | "late"> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
@@ -59,8 +61,9 @@ export async function withinTime<T>(ms: number, work: Promise<T>): Promise<T | "
 }
 
 async function standingOf({ quorum }: HealthPorts, reading: Reading, host: string): Promise<Standing> {
-  if (quorum.out().includes(host)) return { host, verdict: "out", reasons: [] };
-  return { host, ...(await quorum.standing(reading, host)) };
+  const isTouched = reading.systems.some((s) => touches(s, [host]));
+  if (quorum.out().includes(host)) return { host, isTouched, verdict: "out", reasons: [] };
+  return { host, isTouched, ...(await quorum.standing(reading, host)) };
 }
 
 function hostsOfQuestion({ registry }: HealthPorts, { cluster, host }: operatorWire.CheckHealthRequest): string[] {

@@ -8,6 +8,7 @@ import { pictureProblem } from "../placement/index.ts";
 import type { LedgerRow } from "../store/runs.ts";
 import { actionsInHand, countsOf, type InstanceActionView } from "./action-views.ts";
 import type { ApiPorts } from "./deps.ts";
+import { standingsOf, withinTime } from "./health.ts";
 import { platformView } from "./inventory-views.ts";
 import { hostsOfScopeOrAll } from "./scope.ts";
 import { type FleetHost, fleetView, ledgerView, type ReasonView, reasonView } from "./views.ts";
@@ -16,6 +17,9 @@ const DEFAULT_PING_MS = 5_000;
 const MAX_PING_MS = 60_000;
 /** How long hosts may take to tell which hooks they have now, in milliseconds. */
 const HOOKS_MS = 2_000;
+
+/** How long the systems of the pool file may take to tell whether the host could go, in milliseconds; callers wait 10 s. */
+const SYSTEMS_MS = 7_000;
 
 /** Methods about hosts and what still stands on them. */
 export class HostsApi {
@@ -68,9 +72,32 @@ export class HostsApi {
   }
 
   /** Everything that explains the state of a host, most pressing first. */
-  why(request: operatorWire.WhyHostRequest): { host: string; reasons: ReasonView[] } {
+  async why(request: operatorWire.WhyHostRequest): Promise<{ host: string; reasons: ReasonView[] }> {
+    const reasons = this.#reasons(request.host);
+    const { name } = this.#ports.registry.required(request.host);
+    const gate = await withinTime(SYSTEMS_MS, standingsOf(this.#ports, [name]));
+    const add = (rule: string, text: string, fix = "") => reasons.push({ rule, subject: name, text, fix });
+    if (gate === "late")
+      add(
+        "gate-late",
+        `the systems of the pool file did not all answer within ${SYSTEMS_MS} ms`,
+        `slipway check --host ${name}`,
+      );
+    const standing = gate === "late" ? undefined : gate?.[0];
+    if (standing?.verdict === "ok" && standing.isTouched)
+      add("gate-ok", `${name} could go down now: every system would hold`);
+    if (standing && !["ok", "out"].includes(standing.verdict))
+      // What a run waits for has been said already.
+      for (const reason of standing.reasons)
+        if (!reasons.some((r) => r.text === reason.text))
+          reasons.push({ ...reason, text: `${gateWords[standing.verdict]}: ${reason.text}` });
+    return { host: name, reasons: reasons.map(reasonView) };
+  }
+
+  /** What is known without asking anybody. */
+  #reasons(host: string): Reason[] {
     const { registry, coordinator, store, progress, book, clock } = this.#ports;
-    const entry = registry.required(request.host);
+    const entry = registry.required(host);
     const { name } = entry;
     const reasons: Reason[] = [];
     const add = (rule: string, text: string, fix = "") => reasons.push({ rule, subject: name, text, fix });
@@ -131,7 +158,7 @@ export class HostsApi {
       );
     if (reasons.length === 0)
       add("in-service", `${name} is in service: connected since ${time(entry.sinceMs)}, not cordoned, in no run`);
-    return { host: name, reasons: reasons.map(reasonView) };
+    return reasons;
   }
 
   #view(name: string): FleetHost {
@@ -164,6 +191,13 @@ export class HostsApi {
     return `${row.host} ${host.outcome}: ${host.reason || host.code}`;
   }
 }
+
+/** What the gate's verdict means for the host if its turn came now. */
+const gateWords: Readonly<Record<string, string>> = {
+  tight: "it could go down now, and nothing more after it",
+  deny: "it could not go down now",
+  unknown: "it could not go down now, for it is not known",
+};
 
 const doing: Readonly<Record<string, string>> = {
   stop: "is shut down",

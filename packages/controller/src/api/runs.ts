@@ -3,12 +3,13 @@ import { nearest, SlipwayError } from "@slipway/shared";
 import { operatorWire } from "@slipway/shared/wire";
 import type { Recorded } from "../domain/events.ts";
 import type { Run } from "../domain/run.ts";
-import type { RunOptions } from "../domain/words.ts";
+import type { Reason, RunOptions } from "../domain/words.ts";
 import type { Command } from "../engine/commands.ts";
 import { describe } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
 import { hostsOf, optionsOf, type Plan, planRun, scopeOf } from "../planner/plan.ts";
 import type { ApiPorts } from "./deps.ts";
+import { standingsOf, withinTime } from "./health.ts";
 import { findInstance } from "./instances.ts";
 import {
   lineView,
@@ -23,6 +24,8 @@ import {
 
 /** How long hosts may take to tell which hooks they have now, in milliseconds. */
 const HOOKS_MS = 2_000;
+/** How long the systems of the pool file may take to tell which hosts could go, in milliseconds. */
+const SYSTEMS_MS = 12_000;
 const DEFAULT_RUNS = 20;
 const MAX_RUNS = 200;
 
@@ -110,7 +113,27 @@ export class RunsApi {
       text: `${host}: did not tell its hooks within ${HOOKS_MS} ms; the plan goes by what it told last`,
       fix: "",
     }));
-    return { ...plan, warnings: [...plan.warnings, ...stale] };
+    const skipped = new Set(plan.skipped.map((s) => s.subject));
+    const going = plan.hosts.map((h) => h.name).filter((name) => !skipped.has(name));
+    // Moves alone take no host out, and a restored one comes back.
+    const gate = options.op === "move" || options.op === "restore" ? [] : await this.#gateNow(going);
+    return { ...plan, warnings: [...plan.warnings, ...stale, ...gate] };
+  }
+
+  /** What the gate would say of these hosts now: for people to see beforehand, each is asked again at its turn. */
+  async #gateNow(hosts: readonly string[]): Promise<Reason[]> {
+    const standings = await withinTime(SYSTEMS_MS, standingsOf(this.#ports, hosts));
+    if (standings === "late") {
+      const text = `the systems of the pool file did not all answer within ${SYSTEMS_MS / 1000} s; each host is asked about at its turn`;
+      return [{ rule: "gate-late", subject: "gate", text, fix: "see slipway check" }];
+    }
+    return (standings ?? []).flatMap(({ host, verdict, reasons }) => {
+      const words = gateWords[verdict];
+      const [first] = reasons;
+      return words === undefined || first === undefined
+        ? []
+        : [{ rule: `gate-${verdict}`, subject: host, text: `${host} ${words}: ${first.text}`, fix: first.fix }];
+    });
   }
 
   /** Consents by name, whether they were given by name or uuid. Errors: `not-found`, `bad-input` when a name is not enough. */
@@ -156,6 +179,13 @@ export class RunsApi {
     }
   }
 }
+
+/** In front of the reason; one that is well now is no news, and one that is out was told already. */
+const gateWords: Readonly<Record<string, string>> = {
+  tight: "could go now, but nothing more after it",
+  deny: "could not go now (may be fine by its turn)",
+  unknown: "could not go now, for it is not known (may be fine by its turn)",
+};
 
 /** A run and the lines of its whole log. */
 export function foldLines(log: readonly Recorded[]): { run: Run; lines: ReturnType<typeof lineView>[] } {
