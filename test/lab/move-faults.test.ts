@@ -8,11 +8,12 @@ import {
   isLeaving,
   movesOf,
   nothingLeft,
+  placesOf,
   planOf,
   ranOn,
 } from "./evacuation-kit.ts";
 import { Pool, unable, until } from "./kit.ts";
-import { createGuest, type Guest } from "./lib/guests.ts";
+import { counts, createGuest, type Guest } from "./lib/guests.ts";
 
 // What happens to a guest whose memory is half way to another host when something dies that had a hand in it. No guest is lost or doubled,
 // every counter runs on, and the drain ends well: the guest that had to stay is moved again.
@@ -100,6 +101,32 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("in the middle of a mig
     await nothingLeft(pool);
     // Whoever is asked now plans as if nothing had been.
     expect((await planOf(pool, "--cluster", "c1", "--op", "reboot")).blockers).toEqual([]);
+  });
+
+  test("the source loses power, and its guests with it: they are off, in one place, and nobody starts them elsewhere", async () => {
+    const [mover] = guests as [Guest];
+    const source = await homeOf(pool, mover);
+    await isKnown(pool, ...guests);
+    const homes = await Promise.all(guests.map(async (guest) => [guest, await homeOf(pool, guest)] as const));
+    const lost = homes.filter(([, host]) => host === source).map(([guest]) => guest);
+    const run = await begin(pool, "drain", source);
+    await isLeaving(pool, mover, source);
+    const { boots } = await pool.lab.host(source);
+    await pool.lab.powercut(source);
+    await pool.lab.waitForBoot(source, boots + 1);
+    const report = await pool.ended(run);
+    const story = await pool.story(run);
+    const places = await placesOf(pool);
+    for (const { name } of lost) expect(places[name], story).toEqual([`${source} shut off`]);
+    for (const move of movesOf(report)) expect(move.outcome, story).not.toBe("moved");
+    console.log(`power cut of the source: ${report.outcome}, ${report.details}`);
+    // They boot anew where they were, by an operator's hand.
+    await pool.connected(source);
+    const restored = await pool.ended(await begin(pool, "restore", source, "--return", "none"));
+    expect(restored.outcome, await pool.story(restored.run)).toBe("succeeded");
+    await pool.lab.sh(source, `virsh -q start ${mover.name}`);
+    await counts(mover);
+    await nothingLeft(pool);
   });
 
   /** Where a guest on its way arrives, by the libvirt there. */
