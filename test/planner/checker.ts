@@ -30,6 +30,7 @@ export function violationsOf(snapshot: PoolSnapshot, options: RollingOptions, pl
 
 export function rulesOf(snapshot: PoolSnapshot, options: RollingOptions): Rules {
   const excluded = new Set(options.exclude);
+  const stiff = snapshot.instances.filter((it) => it.movability === "stop");
   return {
     snapshot,
     options,
@@ -38,11 +39,7 @@ export function rulesOf(snapshot: PoolSnapshot, options: RollingOptions): Rules 
     inScope: snapshot.hosts.filter((h) => h.state === "in-scope" && !excluded.has(h.name)).map((h) => h.name),
     already: new Set(snapshot.hosts.filter((h) => h.state === "out").map((h) => h.name)),
     stays: new Set(
-      snapshot.instances
-        .filter(
-          (it) => it.movability === "stop" || snapshot.instances.some((o) => o.movability === "stop" && areOne(it, o)),
-        )
-        .map((it) => it.name),
+      snapshot.instances.filter((it) => stiff.some((other) => other === it || areOne(it, other))).map((it) => it.name),
     ),
   };
 }
