@@ -1,7 +1,7 @@
 import { naturalCompare, SlipwayError } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { hostNamed } from "../effects/quorum-gate.ts";
-import { discover, type Finding } from "../quorum/discovery.ts";
+import { discover, type Finding, type Unclear } from "../quorum/discovery.ts";
 import type { ApiPorts } from "./deps.ts";
 import { setView } from "./health.ts";
 import { reasonView } from "./views.ts";
@@ -42,9 +42,11 @@ export async function discoverSystems(
   const taken = new Set(keeper.quorum.probes.map((p) => p.name));
   return {
     asked,
-    unclear: unclear.map(({ host, system, reason }) =>
-      reasonView({ rule: "not-readable", subject: host, text: `${system} on ${host}: ${reason}`, fix: "" }),
-    ),
+    unclear: [...Map.groupBy(unclear, (u) => `${u.system} ${u.reason}`).values()].map((alike) => {
+      const [{ system, reason }] = alike as [Unclear, ...Unclear[]];
+      const hosts = alike.map((u) => u.host).join(", ");
+      return reasonView({ rule: "not-readable", subject: system, text: `${system} on ${hosts}: ${reason}`, fix: "" });
+    }),
     systems: systems.map((found) => {
       const known = keeper.quorum.probes.find(
         (p) => p.system === found.system && p.from.some((host) => found.from.includes(host)),

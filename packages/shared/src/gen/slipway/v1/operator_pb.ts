@@ -3122,7 +3122,7 @@ export type DiscoverSystemsResponse = Message<"slipway.v1.DiscoverSystemsRespons
   asked: string[];
 
   /**
-   * What is there and could not be read: a host, a kind of system and why.
+   * What is there and could not be read: a kind of system, where and why.
    *
    * @generated from field: repeated slipway.v1.Reason unclear = 3;
    */
