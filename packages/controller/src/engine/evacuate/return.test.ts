@@ -32,3 +32,14 @@ test("one that is nowhere any more is not waited for endlessly", () => {
   pool.settle(20_000);
   expect(pool.report().outcome).toBe("succeeded");
 });
+
+test("a restore brings back what the drain before it took away, whose cordon it takes over", () => {
+  const pool = new TestPool({ hv1: [instance(1)], hv2: [] });
+  pool.start(["hv1"], { op: "drain" }, "r1");
+  pool.settle();
+  expect(pool.host("hv2").instances.has(uuidOf(1))).toBe(true);
+  pool.start(["hv1"], { op: "restore", return: "exact" }, "r2");
+  pool.settle();
+  expect(pool.report("r2").outcome).toBe("succeeded");
+  expect(pool.host("hv1").instances.has(uuidOf(1))).toBe(true);
+});

@@ -85,9 +85,12 @@ function isOutOfSight(desk: Desk, hosts: readonly HostInventory[]): boolean {
   return true;
 }
 
-/** This run's own cordon lets returns in; somebody else's does not. */
+/** This run's own cordon lets returns in, and so does one of a run that is over, which it takes over; somebody else's does not. */
 function closedByOthers({ fleet, run, host }: Desk): string | undefined {
-  const others = (fleet.host(host.name)?.cordonedBy ?? []).filter((holder) => holder !== run.spec.run);
+  const mine = fleet.ledgerOf(host.name).filter((e) => e.entry.kind === "cordon" && e.runEnded);
+  const others = (fleet.host(host.name)?.cordonedBy ?? []).filter(
+    (holder) => holder !== run.spec.run && !mine.some((e) => e.run === holder),
+  );
   if (others.length === 0) return undefined;
   return `${host.name} is cordoned by ${others.map((h) => (h === "operator" ? "an operator" : `run ${h}`)).join(" and ")}, too`;
 }
