@@ -85,6 +85,23 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", ()
     await nothingLeft(pool);
   });
 
+  test("and filled again: one guest moved by name, the rest evened out", async () => {
+    const before = countersOf(guests);
+    const g1 = named("g1");
+    const from = await homeOf(pool, g1);
+    const to = pool.hosts.find((host) => host !== from) ?? "";
+    const moved = await pool.slipway("instance", "move", "g1", "--to", to);
+    expect([moved.status, await homeOf(pool, g1)], moved.stdout + moved.stderr).toEqual([0, to]);
+    await isKnown(pool, ...guests);
+    const even = await pool.slipway("rebalance", "--cluster", "c1", "--max-moves", "6", "--yes");
+    // 3: there is nothing to move.
+    expect([0, 3], even.stdout + even.stderr).toContain(even.status);
+    const homes = await Promise.all(guests.map((guest) => homeOf(pool, guest)));
+    for (const host of pool.hosts) expect(homes.filter((h) => h === host).length, even.stdout).toBe(2);
+    await ranOn(before);
+    await nothingLeft(pool);
+  });
+
   test("alone: paused, off, started meanwhile and switching itself off; and restored", async () => {
     await applyPool(pool, SLOW);
     const walker = await createGuest(pool.lab, "hv3", "walker", { disk: "shared" });
@@ -126,9 +143,10 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", ()
     await applyPool(pool, QUICK);
     const later = countersOf([walker, newcomer]);
     const back = await pool.ended(await begin(pool, "restore", "hv3", "--return", "exact"));
-    expect(back.outcome, await pool.story(back.run)).toBe("succeeded");
+    const told = await pool.story(back.run);
+    expect(back.outcome, told).toBe("succeeded");
     await ranOn(later);
-    expect(await homeOf(pool, paused, "paused")).toBe("hv3");
+    expect(await homeOf(pool, paused, "paused"), told).toBe("hv3");
     await pool.lab.sh("hv3", "virsh -q resume paused");
     expect((await counts(paused, asleep)).token).toBe(asleep?.token);
     for (const guest of [walker, newcomer]) expect(await homeOf(pool, guest), guest.name).toBe("hv3");
