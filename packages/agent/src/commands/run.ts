@@ -72,7 +72,11 @@ export async function runAgent(settings: Settings): Promise<void> {
         : new RealMachine();
     const instances = openPlatform(settings, { machine, announce, log });
     const probes = createProbes({ host: settings.host, announce });
-    const services = createServices({ host: settings.host, announce, stateDir: settings.stateDir });
+    // A simulated host shares its machine with others, and with whoever works on it: what really runs there is not its own.
+    const services =
+      settings.platform === "simulated"
+        ? undefined
+        : createServices({ host: settings.host, announce, stateDir: settings.stateDir });
     const unfinished = finishInstall(settings.hooksDir);
     if (unfinished !== "") log("warn", `hooks: a push that was cut off cannot be ended (${unfinished})`);
     const hooks = new HooksDirectory(settings.hooksDir, settings.hooksPush);
@@ -84,7 +88,7 @@ export async function runAgent(settings: Settings): Promise<void> {
         machine,
         ...(instances.platform === undefined ? {} : { platform: instances.platform }),
         probes,
-        services,
+        ...(services === undefined ? {} : { services }),
         log,
       },
       {
@@ -130,7 +134,7 @@ export async function runAgent(settings: Settings): Promise<void> {
     await session.stop();
     executor.close();
     probes.close();
-    services.close();
+    services?.close();
     instances.close();
   } finally {
     journal.close();
