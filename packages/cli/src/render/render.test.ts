@@ -4,7 +4,7 @@ import { renderPlan } from "./plan.ts";
 import { renderReport } from "./report.ts";
 import { renderHost, renderHosts, renderLedger, renderRun, renderRuns, renderWhy } from "./tables.ts";
 import { age, ansiPaint, clean, cut, plainPaint, width } from "./text.ts";
-import { type RunPicture, renderTree } from "./tree.ts";
+import { type RunPicture, renderTree, tally } from "./tree.ts";
 
 // Times are shown in the local zone, so the golden files need a fixed one.
 process.env["TZ"] = "UTC";
@@ -276,4 +276,11 @@ test.each([
   [-5, "0s ago"],
 ])("%d s is %s", (seconds, expected) => {
   expect(age(NOW - seconds * 1000, NOW)).toBe(expected);
+});
+
+test("who was only drained, restored or moved from was not updated", () => {
+  const done = ["drained", "restored", "moved", "updated", "operator-done"].map((reasonCode, n) =>
+    host(`hv${n}`, { outcome: "updated", reasonCode }),
+  );
+  expect(tally(done)).toBe("1 drained, 1 restored, 1 moved, 2 updated");
 });

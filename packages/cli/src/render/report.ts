@@ -1,6 +1,18 @@
 import type { operatorWire } from "@slipway/shared/wire";
 import { actionTally, renderActions } from "./actions.ts";
-import { age, clean, clock, count, dateTime, elapsed, type Paint, plainPaint, table, wrap } from "./text.ts";
+import {
+  age,
+  clean,
+  clock,
+  count,
+  dateTime,
+  elapsed,
+  outcomeWord,
+  type Paint,
+  plainPaint,
+  table,
+  wrap,
+} from "./text.ts";
 import { stageTime } from "./tree.ts";
 
 /** Last lines of a failed stage's output that are worth showing here; the report as JSON has all that was kept. */
@@ -33,7 +45,7 @@ export function renderReport(
 
   const rows = report.hosts.map((host) => {
     const reason = long.includes(host) ? "see below" : clean(host.reason);
-    return [clean(host.name), host.outcome || "-", stageTime(host.stages) || "-", reason];
+    return [clean(host.name), clean(outcomeWord(host)) || "-", stageTime(host.stages) || "-", reason];
   });
   if (rows.length > 0) lines.push("", ...table([["HOST", "OUTCOME", "TOOK", "REASON"], ...rows], paint));
   for (const host of long) {
@@ -46,7 +58,13 @@ export function renderReport(
   lines.push(...renderActions(report.hosts, paint));
 
   const outcomes = ["updated", "skipped", "failed", "untouched"]
-    .map((outcome) => `${report.hosts.filter((h) => h.outcome === outcome).length} ${outcome}`)
+    .flatMap((outcome) => {
+      const those = Map.groupBy(
+        report.hosts.filter((h) => h.outcome === outcome),
+        outcomeWord,
+      );
+      return those.size === 0 ? [`0 ${outcome}`] : [...those].map(([word, list]) => `${list.length} ${clean(word)}`);
+    })
     .join(", ");
   lines.push("", `${count(report.hosts.length, "host")}: ${outcomes}`);
   const actions = actionTally(report.hosts);

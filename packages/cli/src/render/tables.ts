@@ -4,7 +4,7 @@ import { scopeText } from "../options/scope.ts";
 import { renderActions } from "./actions.ts";
 import { platformRows } from "./instances.ts";
 import { changeText, clearCommand, renderStages } from "./report.ts";
-import { aboutText, age, clean, dateTime, elapsed, type Paint, reasonText, table } from "./text.ts";
+import { aboutText, age, clean, dateTime, elapsed, outcomeWord, type Paint, reasonText, table } from "./text.ts";
 import { hostKind, stageTime, tally } from "./tree.ts";
 
 export function renderRuns(runs: readonly operatorWire.RunView[], now: number, paint: Paint): string[] {
@@ -38,7 +38,7 @@ export function renderRun(run: operatorWire.RunView, now: number, paint: Paint):
     return [
       clean(host.name),
       clean(host.cluster),
-      host.outcome || clean(host.state) || hostKind(host),
+      outcomeWord(host) || clean(host.state) || hostKind(host),
       host.cordoned ? "cordoned" : "-",
       stageTime(host.stages) || "-",
       clean(host.reason) || waits,

@@ -144,6 +144,13 @@ export function aboutText(reason: { subject: string; text: string; fix: string; 
   return subject === "" || reason.text.includes(name) ? reasonText(reason) : `${subject}: ${reasonText(reason)}`;
 }
 
+const doneWords: ReadonlySet<string> = new Set(["drained", "restored", "moved"]);
+
+/** What became of a host: who only drained it, brought it back or moved instances has updated nothing. */
+export function outcomeWord({ outcome, reasonCode }: { outcome: string; reasonCode: string }): string {
+  return outcome === "updated" && doneWords.has(reasonCode) ? reasonCode : outcome;
+}
+
 /** A reason with its way out. */
 export function reasonText(reason: { text: string; fix: string; rule: string } | undefined): string {
   if (reason === undefined) return "";

@@ -1,7 +1,7 @@
 import { durationText } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { scopeText } from "../options/scope.ts";
-import { clean, clock, count, cut, elapsed, type Paint, pad, reasonText, width } from "./text.ts";
+import { clean, clock, count, cut, elapsed, outcomeWord, type Paint, pad, reasonText, width } from "./text.ts";
 
 /** What is known of a followed run. */
 export interface RunPicture {
@@ -53,6 +53,12 @@ export function hostKind(host: operatorWire.HostView): Kind {
   return host.waitsFor.length > 0 ? "held" : "waiting";
 }
 
+/** The word for it. */
+function kindWord(host: operatorWire.HostView): string {
+  const kind = hostKind(host);
+  return outcomeWord({ outcome: kind, reasonCode: host.reasonCode });
+}
+
 /** How long a host's own stages took in all; waiting for its turn does not count. Empty when nothing ran. */
 export function stageTime(stages: readonly operatorWire.StageRecord[]): string {
   const ran = stages.filter((stage) => stage.verdict !== "no-hook" && stage.startedAt !== "" && stage.endedAt !== "");
@@ -91,10 +97,14 @@ function hostNote(
 /** Tallies hosts by word: "2 updated, 1 running, 3 waiting". */
 export function tally(hosts: readonly operatorWire.HostView[]): string {
   const order: Kind[] = ["updated", "skipped", "failed", "untouched", "running", "held", "waiting"];
-  const parts = order.map((kind) => [hosts.filter((h) => hostKind(h) === kind).length, kind] as const);
-  return parts
-    .filter(([n]) => n > 0)
-    .map(([n, kind]) => `${n} ${kind}`)
+  return order
+    .flatMap((kind) => [
+      ...Map.groupBy(
+        hosts.filter((h) => hostKind(h) === kind),
+        kindWord,
+      ),
+    ])
+    .map(([word, those]) => `${those.length} ${word}`)
     .join(", ");
 }
 
@@ -179,7 +189,7 @@ function hostLine(
 ): string {
   const kind = hostKind(host);
   const look = kinds[kind];
-  const mark = size.paint[look.colour](`${size.unicode ? look.unicode : look.ascii} ${pad(kind, 9)}`);
+  const mark = size.paint[look.colour](`${size.unicode ? look.unicode : look.ascii} ${pad(kindWord(host), 9)}`);
   return `  ${mark} ${pad(clean(host.name), nameWidth)}  ${hostNote(host, progress, size)}`.trimEnd();
 }
 

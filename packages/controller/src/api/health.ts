@@ -85,7 +85,7 @@ function chosenSystem({ keeper }: HealthPorts, system: string): (name: string) =
   const names = [...probes.map((p) => p.name), ...groups.map((g) => `group ${g.name}`)];
   const found = names.find((n) => n === system) ?? names.find((n) => n === `group ${system}`);
   if (found !== undefined) return (name) => name === found;
-  const near = nearest(system, names);
+  const near = nearest(system, [...names, ...groups.map((g) => g.name)]);
   throw new SlipwayError("not-found", `system ${JSON.stringify(system)}: the pool file has none of that name`, {
     fix: near ? `did you mean ${near}?` : names.length > 0 ? `it has ${names.join(", ")}` : "see slipway pool discover",
   });

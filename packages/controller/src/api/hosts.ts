@@ -86,11 +86,15 @@ export class HostsApi {
     const standing = gate === "late" ? undefined : gate?.[0];
     if (standing?.verdict === "ok" && standing.isTouched)
       add("gate-ok", `${name} could go down now: every system would hold`);
-    if (standing && !["ok", "out"].includes(standing.verdict))
-      // What a run waits for has been said already.
-      for (const reason of standing.reasons)
-        if (!reasons.some((r) => r.text === reason.text))
-          reasons.push({ ...reason, text: `${gateWords[standing.verdict]}: ${reason.text}` });
+    const words = standing && gateWords[standing.verdict];
+    if (words !== undefined)
+      // Beside a no it does not matter that there is no margin; what a run waits for has been said already.
+      for (const reason of standing?.reasons ?? [])
+        if (
+          (standing?.verdict === "tight" || reason.rule !== "quorum-tight") &&
+          !reasons.some((r) => r.text === reason.text)
+        )
+          add(reason.rule, `${name} ${words}: ${reason.text}`, reason.fix);
     return { host: name, reasons: reasons.map(reasonView) };
   }
 
@@ -194,9 +198,9 @@ export class HostsApi {
 
 /** What the gate's verdict means for the host if its turn came now. */
 const gateWords: Readonly<Record<string, string>> = {
-  tight: "it could go down now, and nothing more after it",
-  deny: "it could not go down now",
-  unknown: "it could not go down now, for it is not known",
+  tight: "could go down now, and nothing more after it",
+  deny: "could not go down now",
+  unknown: "could not go down now",
 };
 
 const doing: Readonly<Record<string, string>> = {

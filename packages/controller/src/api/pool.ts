@@ -13,7 +13,7 @@ const MAX_NAME = 200;
 export function applyPool(ports: ApiPorts, request: operatorWire.ApplyPoolRequest, who: string) {
   const file = request.file.replace(/\p{Cc}+/gu, " ").slice(0, MAX_NAME) || "pool file";
   const { record, changed } = ports.keeper.apply(file, request.text, who, ports.clock.wallMs());
-  if (changed) ports.coordinator.worldChanged();
+  if (changed) ports.coordinator.poolChanged();
   return { version: versionView(record), changed, warnings: warnings(ports, ports.keeper.pool).map(reasonView) };
 }
 

@@ -184,7 +184,7 @@ export class RunsApi {
 const gateWords: Readonly<Record<string, string>> = {
   tight: "could go now, but nothing more after it",
   deny: "could not go now (may be fine by its turn)",
-  unknown: "could not go now, for it is not known (may be fine by its turn)",
+  unknown: "could not go now (may be fine by its turn)",
 };
 
 /** A run and the lines of its whole log. */

@@ -163,6 +163,12 @@ export class Coordinator {
     for (const id of this.#runs.keys()) this.#touch(id);
   }
 
+  /** Another pool file is in force: the systems of the gate, too, may be others now. */
+  poolChanged(): void {
+    this.#desk.forgetGates();
+    this.worldChanged();
+  }
+
   /** The agent has the step, or what is done to an instance, in its journal. */
   stepAccepted(ref: EffectRef, durable: () => void = () => {}): void {
     const record = this.#recordOf(ref);

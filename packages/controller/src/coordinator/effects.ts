@@ -29,6 +29,12 @@ export class EffectDesk {
       if (entry.host === host && entry.at !== Number.POSITIVE_INFINITY) this.#notBefore.delete(key);
   }
 
+  /** What gates go by has changed: an answer of before is none, and need not be waited for. */
+  forgetGates(): void {
+    for (const [key, entry] of this.#notBefore)
+      if (key.startsWith("ask-gate ") && entry.at !== Number.POSITIVE_INFINITY) this.#notBefore.delete(key);
+  }
+
   /** Is there a request that might have to be repeated by now? */
   due(now: number): boolean {
     for (const entry of this.#notBefore.values()) if (entry.at <= now) return true;
