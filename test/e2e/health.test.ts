@@ -79,7 +79,7 @@ test("the health page tells who could go, before and after a member has died", a
     0,
     expect.stringMatching(/hv1 could not go now \(may be fine by its turn\)/),
   ]);
-  expect((await p.slipway("check", "--system", "dnss")).stderr).toMatch(/did you mean group dns\?/);
+  expect((await p.slipway("check", "--system", "dnss")).stderr).toMatch(/did you mean dns\?/);
 });
 
 test("a run waits while a member is down, and goes on when it answers again", async () => {

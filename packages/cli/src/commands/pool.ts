@@ -55,7 +55,8 @@ export function registerPool(register: Register, program: Command): void {
       .command("discover")
       .summary("find replicated systems, and propose how the pool file names them")
       .option("--cluster <name>", "ask only hosts of this cluster"),
-    "Asks the agents for etcd, GlusterFS, Ceph, Corosync, Pacemaker, RabbitMQ and fleet with their default settings, and prints a " +
+    "Asks the agents for etcd, GlusterFS, Ceph, Corosync, Pacemaker, RabbitMQ, Consul, DRBD, LINSTOR, Vault and fleet with their " +
+      "default settings, and prints a " +
       "proposal for the pool file. Nothing is used before you have put it there.",
     ["slipway pool discover --cluster c1", "slipway pool discover > found.yaml && slipway pool check found.yaml"],
     async (context, _args, flags) => discover(context, (flags["cluster"] as string | undefined) ?? ""),

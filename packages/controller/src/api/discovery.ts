@@ -7,7 +7,10 @@ import { setView } from "./health.ts";
 import { reasonView } from "./views.ts";
 
 /** Kinds of systems that are found without any setting. */
-const KINDS = ["etcd", "gluster", "ceph", "corosync", "pacemaker", "rabbitmq", "fleet"] as const;
+const KINDS = [
+  ...["etcd", "gluster", "ceph", "corosync", "pacemaker", "rabbitmq"],
+  ...["consul", "drbd", "linstor", "vault", "fleet"],
+] as const;
 /** Bound on one question to one host, in milliseconds. */
 const ASK_MS = 8_000;
 
@@ -29,7 +32,8 @@ export async function discoverSystems(
     asked.flatMap((host) =>
       KINDS.map(async (system): Promise<Finding> => {
         const request = { host, system, settings: {}, timeoutMs: ASK_MS, going: [] };
-        return { host, system, health: await probes.read(request) };
+        const cluster = registry.entry(host)?.facts.labels["cluster"] ?? "";
+        return { host, cluster, system, health: await probes.read(request) };
       }),
     ),
   );

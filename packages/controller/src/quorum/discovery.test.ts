@@ -19,6 +19,7 @@ const set = (list: ReturnType<typeof members>) => ({
 const three = members(["hv1", "10.0.0.1"], ["node-b", "10.0.0.2"], ["node-c", "10.0.0.3"]);
 const found = (host: string, change: Partial<SystemHealth>): Finding => ({
   host,
+  cluster: "c1",
   system: "etcd",
   health: health(change),
 });
@@ -74,4 +75,15 @@ test("what is there and cannot be read is told, and proposed by nobody", () => {
 
 test("a system without members has nothing to lose", () => {
   expect(discover([found("hv1", { sets: [set([])] })], directory).systems).toEqual([]);
+});
+
+test("fleet has no members of its own and counts all the same, once for each cluster", () => {
+  const fleet = (host: string, cluster: string) => ({
+    host,
+    cluster,
+    system: "fleet",
+    health: health({ system: "fleet" }),
+  });
+  const { systems } = discover([fleet("hv1", "c1"), fleet("hv2", "c1"), fleet("hv3", "c2")], directory);
+  expect(systems.map((s) => s.from)).toEqual([["hv1", "hv2"], ["hv3"]]);
 });

@@ -4,6 +4,7 @@ import type { Member, MemberSet } from "./system.ts";
 /** What one host found. */
 export interface Finding {
   readonly host: string;
+  readonly cluster: string;
   readonly system: string;
   readonly health: SystemHealth;
 }
@@ -39,7 +40,13 @@ export interface Directory {
   hostWith(address: string): string | undefined;
 }
 
-/** Sorts what hosts found: those who see the same system (by its own identity, else by its members) belong together. */
+/** Kinds whose state counts and which have no members to count: their quorum is another system's. */
+const memberless: ReadonlySet<string> = new Set(["fleet", "pacemaker"]);
+
+/**
+ * Sorts what hosts found: those who see the same system (by its own identity, else by its members, else by the cluster of the host)
+ * belong together.
+ */
 export function discover(
   findings: readonly Finding[],
   directory: Directory,
@@ -47,11 +54,12 @@ export function discover(
   const unclear: Unclear[] = [];
   const found = new Map<string, Finding[]>();
   for (const finding of findings) {
-    const { host, system, health } = finding;
+    const { host, cluster, system, health } = finding;
     if (health.state === "healthy" || health.state === "degraded") {
       // Installed, but nothing is replicated.
-      if (health.sets.every((set) => set.members.length === 0)) continue;
-      const key = `${system} ${health.identity || membersOf(health).join(",")}`;
+      const members = membersOf(health).join(",");
+      if (members === "" && !memberless.has(system)) continue;
+      const key = `${system} ${health.identity || members || cluster}`;
       found.set(key, [...(found.get(key) ?? []), finding]);
     } else if (!health.reasons.every((reason) => ABSENT.test(reason)))
       unclear.push({ host, system, reason: health.reasons.join("; ") });
