@@ -1,4 +1,4 @@
-import type { GateAnswer } from "@slipway/controller";
+import type { GateAnswer, GateQuestion } from "@slipway/controller";
 import type { World } from "./world.ts";
 
 /** The gate: answers as the world says just then. */
@@ -11,10 +11,7 @@ export class SimGate {
     this.#world = world;
   }
 
-  ask(
-    question: { run: string; host: string; cluster: string; out: readonly string[] },
-    answer: (a: GateAnswer) => void,
-  ): void {
+  ask(question: GateQuestion, answer: (a: GateAnswer) => void): void {
     const { delayMs } = this.#world.chance.gateFate();
     this.#world.after(delayMs, () => {
       const given = this.#world.chance.gateAnswer(question.host);

@@ -8,18 +8,25 @@ const follows: Record<StepName, readonly StepName[]> = {
   gate: ["cordon", "gate"],
   cordon: ["drain", "restore"],
   // Instances may have been started since: then the host is drained anew.
-  drain: ["Maintenance", "reboot", "restore", "drain"],
+  drain: ["Maintenance", "reboot", "restore", "drain", "recheck", "services-stop"],
+  // Asked again when its answer has grown old.
+  recheck: ["services-stop", "Maintenance", "reboot", "restore", "drain", "recheck"],
+  "services-stop": ["Maintenance", "reboot", "services-start", "restore", "drain"],
   move: [],
   // Directly again only after a reboot that the stage itself made, as it had announced.
-  Maintenance: ["reboot", "restore", "drain", "Maintenance"],
-  reboot: ["Maintenance", "restore", "drain"],
+  Maintenance: ["reboot", "services-start", "heal", "restore", "drain", "Maintenance"],
+  reboot: ["Maintenance", "services-start", "heal", "restore", "drain"],
+  "services-start": ["heal", "restore"],
+  heal: ["restore"],
   restore: ["uncordon"],
   uncordon: ["PostMaintenance"],
   PostMaintenance: [],
 };
 
 /** Steps at which a host begins, or goes on after a retry or a settlement. */
-const begins: readonly StepName[] = ["inspect", "Maintenance", "reboot", "restore", "uncordon", "PostMaintenance"];
+const begins: readonly StepName[] = [
+  ...["inspect", "Maintenance", "reboot", "services-start", "heal", "restore", "uncordon", "PostMaintenance"],
+] as StepName[];
 /** And in runs that do no maintenance. */
 const beginsAlone: readonly StepName[] = ["gate", "restore", "move"];
 
@@ -82,7 +89,7 @@ export function brokenRules(before: Run | undefined, after: Run, { event, seq }:
       );
       break;
     case "ledger-opened":
-      need(event.kind === "instance" || !was.cordoned, "cordoned twice");
+      need(event.kind === "instance" || event.kind === "service" || !was.cordoned, "cordoned twice");
       break;
     case "host-command":
       need(event.action !== "retry" || was.outcome === "failed", "retry of a host that has not failed");
@@ -101,7 +108,7 @@ function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): 
   need(attempt === host.steps.filter((s) => s.step === step).length + 1, `attempt ${attempt}`);
   need(run.paused === undefined, "the run is paused");
   const last = host.steps.slice(host.from).at(-1);
-  const undo = step === "restore" || step === "uncordon";
+  const undo = ["services-start", "heal", "restore", "uncordon"].includes(step);
   const { op } = run.spec.options;
   const first = op === "hooks" || op === "reboot" ? begins : [...begins, ...beginsAlone];
   // Instances may have been started on a host that had failed with its work; it is drained before the work is tried again.

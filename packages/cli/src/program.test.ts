@@ -92,6 +92,7 @@ describe("command line", () => {
       ...commands.map((c) => [c]),
       ["run", "abort"],
       ["run", "mark-done"],
+      ["run", "override"],
       ["host", "show"],
       ["instance", "move"],
       ["pool", "apply"],

@@ -93,7 +93,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const clock = new EngineClock(Math.max(store.runs.engineClock(), store.runs.lastEventT()));
   const registry = new Registry(store.hosts, clock);
   const book = new InventoryBook(store.hosts, clock, () => coordinator.worldChanged());
-  const roster = new FleetRoster(registry, book, () => keeper.pool);
+  const roster = new FleetRoster(registry, book, () => keeper);
   const progress = new ProgressBoard();
   const auditor = new Auditor((record) => store.audit.append(record), log);
   const trouble = (text: string) => log.error(text);

@@ -10,6 +10,7 @@ export type {
   Clock,
   Gate,
   GateAnswer,
+  GateQuestion,
   LogEntry,
   OpenEntry,
   Roster,
@@ -20,6 +21,7 @@ export {
   type ActionRecord,
   type ActionRef,
   type ActionResult,
+  type ActionSpec,
   type ActionVerb,
   actionName,
   actionOf,
@@ -32,6 +34,7 @@ export type { PlannedHost, Recorded, RunEvent, RunSpec, StepRef, StepResult } fr
 export type { AgentTask, Effect, EffectRef, FleetView, HostFact, Wait } from "./domain/fleet.ts";
 export { type HostInventory, INVENTORY_FRESH_MS } from "./domain/inventory.ts";
 export { defaultPool, type PoolConfig } from "./domain/pool.ts";
+export { noQuorum, type QuorumConfig, type ServiceConfig } from "./domain/quorum.ts";
 export {
   type HostRun,
   hostOf,

@@ -1,6 +1,6 @@
 import { SlipwayError } from "@slipway/shared";
 import { operatorWire } from "@slipway/shared/wire";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Context, ExitStatus } from "../context.ts";
 import { toPlain } from "../json.ts";
 import type { Register } from "../program.ts";
@@ -26,6 +26,12 @@ const hostVerbs = [
     HostAction.MARK_DONE,
     "take a host as done",
     "The step in question is taken as done by hand; say why with --reason.",
+  ],
+  [
+    "override",
+    HostAction.OVERRIDE,
+    "answer for a host that the gate refuses",
+    "Ends the gate, recheck or heal at which the host waits, although it is denied or not known; --reason is required and recorded. What --max-out denies cannot be overridden.",
   ],
 ] as const;
 
@@ -65,7 +71,11 @@ export function registerControl(register: Register, run: Command): void {
         .argument("<RUN>", "id, start of an id, or last")
         .argument("<HOST>", "a host of the run")
         .summary(summary)
-        .option("--reason <text>", "why, for the audit log and the report"),
+        .addOption(
+          new Option("--reason <text>", "why, for the audit log and the report").makeOptionMandatory(
+            verb === "override",
+          ),
+        ),
       description,
       [`slipway run ${verb} last hv3 --reason "done by hand"`],
       async (context, [id, host], flags) => {

@@ -51,7 +51,7 @@ export function registerRuns(register: Register, program: Command): Command {
   );
   const run = program
     .command("run")
-    .summary("pause, resume, abort; retry, skip, mark-done a host")
+    .summary("pause, resume, abort; retry, skip, mark-done, override a host")
     .description("Controls a run that is going on.")
     .helpCommand(false);
   for (const parent of [program, run]) {

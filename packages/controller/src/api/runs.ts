@@ -232,7 +232,11 @@ export function hostCommand({ action, host, reason }: operatorWire.ControlHostRe
       return { kind: "skip", host, reason };
     case operatorWire.HostAction.MARK_DONE:
       return { kind: "mark-done", host, reason };
+    case operatorWire.HostAction.OVERRIDE:
+      return { kind: "override", host, reason };
     default:
-      throw new SlipwayError("bad-input", `action ${action}: not known`, { fix: "choose retry, skip or mark-done" });
+      throw new SlipwayError("bad-input", `action ${action}: not known`, {
+        fix: "choose retry, skip, mark-done or override",
+      });
   }
 }

@@ -1,5 +1,5 @@
 import { SlipwayError } from "@slipway/shared";
-import type { ActionRecord, ActionRef, ActionResult } from "../domain/action.ts";
+import type { ActionRecord, ActionRef, ActionResult, ActionSpec } from "../domain/action.ts";
 import type { Recorded, RunEvent, RunSpec, StepRef, StepResult } from "../domain/events.ts";
 import type { Effect, EffectRef, FleetView, Wait } from "../domain/fleet.ts";
 import { hostOf, type LedgerRecord, type Run, recordOf, type StepRecord } from "../domain/run.ts";
@@ -10,6 +10,7 @@ import { reduce, replay } from "../engine/reduce.ts";
 import { controllerResult } from "../engine/result.ts";
 import { EffectDesk } from "./effects.ts";
 import { fleetView } from "./fleet-view.ts";
+import { GateLock } from "./gate-lock.ts";
 import { OpenLedger } from "./open-ledger.ts";
 import type { AgentLink, Clock, Gate, LogEntry, Roster, Store } from "./ports.ts";
 
@@ -45,6 +46,7 @@ export class Coordinator {
   /** Runs that are over are not among `#runs`. */
   readonly #ledger = new OpenLedger((run) => (this.#runs.get(run)?.state ?? "ended") === "ended");
   readonly #desk: EffectDesk;
+  readonly #gateLock = new GateLock();
   readonly #decide: typeof decide;
   readonly #listeners = new Set<(update: RunUpdate) => void>();
   #pending: LogEntry[] = [];
@@ -61,7 +63,7 @@ export class Coordinator {
   constructor(ports: CoordinatorPorts, decideNext: typeof decide = decide) {
     this.#ports = ports;
     this.#decide = decideNext;
-    this.#desk = new EffectDesk(ports, {
+    this.#desk = new EffectDesk(ports, this.#gateLock, {
       gateAnswered: (ref, answer) => this.#gateAnswered(ref, answer),
     });
   }
@@ -208,6 +210,7 @@ export class Coordinator {
       this.worldChanged();
     }
     for (const [id, at] of this.#wakeAt) if (at <= now) this.#touch(id);
+    this.#freeGate();
     if (this.hasWork) this.#ports.work?.();
   }
 
@@ -230,10 +233,17 @@ export class Coordinator {
       for (const [id, run] of runs) this.#runs.set(id, run);
       return false;
     }
+    this.#freeGate();
     for (const effect of effects) this.#desk.perform(effect);
     if (this.#sweepDesk) this.#desk.sweep();
     this.#sweepDesk = false;
     return true;
+  }
+
+  /** Who was turned away from the gate asks again once it is free. */
+  #freeGate(): void {
+    if (!this.hasWork && this.#gateLock.release((id) => this.#runs.get(id), this.#ports.clock.engineMs()))
+      this.worldChanged();
   }
 
   #decideAll(): Effect[] {
@@ -393,7 +403,7 @@ export class Coordinator {
     else this.#touch(ref.run);
   }
 
-  #recordOf(ref: EffectRef): StepRecord | ActionRecord | undefined {
+  #recordOf(ref: EffectRef): StepRecord | ActionRecord<ActionSpec> | undefined {
     // A late report may be about a run that is over: its verdict is still recorded.
     const run = this.#runs.get(ref.run) ?? this.run(ref.run);
     const record = run && recordOf(run, ref);

@@ -1,5 +1,6 @@
 import type { Effect, EffectRef } from "../domain/fleet.ts";
-import type { AgentLink, Clock, Gate, GateAnswer } from "./ports.ts";
+import type { GateLock } from "./gate-lock.ts";
+import type { AgentLink, Clock, Gate, GateAnswer, GateQuestion } from "./ports.ts";
 
 /** Base of the pace at which unanswered requests are repeated, in milliseconds. */
 const REPEAT_MS = 2_000;
@@ -15,11 +16,13 @@ interface Outcomes {
 export class EffectDesk {
   readonly #ports: { agents: AgentLink; gate: Gate; clock: Clock };
   readonly #outcomes: Outcomes;
+  readonly #lock: GateLock;
   /** Effect -> engine time before which it is not repeated; Infinity while it is under way. */
   readonly #notBefore = new Map<string, { host: string; at: number }>();
 
-  constructor(ports: { agents: AgentLink; gate: Gate; clock: Clock }, outcomes: Outcomes) {
+  constructor(ports: { agents: AgentLink; gate: Gate; clock: Clock }, lock: GateLock, outcomes: Outcomes) {
     this.#ports = ports;
+    this.#lock = lock;
     this.#outcomes = outcomes;
   }
 
@@ -68,9 +71,11 @@ export class EffectDesk {
         this.#ports.agents.send(ref.host, { kind: "cancel", ref, reason: effect.reason });
         return;
       case "ask-gate":
+        if (!this.#lock.enter(ref)) return;
         this.#notBefore.set(key, { host: ref.host, at: Number.POSITIVE_INFINITY });
-        this.#ports.gate.ask({ run: ref.run, host: ref.host, cluster: effect.cluster, out: effect.out }, (answer) => {
+        this.#ports.gate.ask(questionOf(effect), (answer) => {
           again(effect.everyMs);
+          this.#lock.answered(ref);
           this.#outcomes.gateAnswered(ref, answer);
         });
         return;
@@ -81,4 +86,9 @@ export class EffectDesk {
   forgetRun(run: string): void {
     for (const key of this.#notBefore.keys()) if (key.includes(` ${run}/`)) this.#notBefore.delete(key);
   }
+}
+
+function questionOf({ ref, cluster, out }: Extract<Effect, { do: "ask-gate" }>): GateQuestion {
+  const about = ref.step === "recheck" || ref.step === "heal" ? ref.step : "gate";
+  return { run: ref.run, host: ref.host, cluster, out, about };
 }

@@ -10,7 +10,8 @@ export function fleetView(roster: Roster, ledger: OpenLedger, startedT: number):
     if (!host) return undefined;
     const cordonedBy = ledger.cordoners(name);
     if (host.cordonedByOperator) cordonedBy.push("operator");
-    return { name, connected: host.connected, sinceT: host.sinceT, lastSeen: host.lastSeen, cordonedBy };
+    const { connected, sinceT, lastSeen, labels } = host;
+    return { name, connected, sinceT, lastSeen, cordonedBy, ...(labels ? { labels } : {}) };
   };
   // One view is one moment, however often it is looked at.
   const pictures = new Map<string, readonly HostInventory[]>();
@@ -29,6 +30,7 @@ export function fleetView(roster: Roster, ledger: OpenLedger, startedT: number):
       return found;
     },
     pool: roster.pool(),
+    ...(roster.quorum ? { quorum: roster.quorum() } : {}),
     ledgerOf: (host) => ledger.of(host),
   };
 }

@@ -2,6 +2,7 @@ import type { Recorded } from "../domain/events.ts";
 import type { AgentTask, EffectRef } from "../domain/fleet.ts";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
+import type { QuorumConfig } from "../domain/quorum.ts";
 import type { GateVerdict, Reason } from "../domain/words.ts";
 
 /** A recorded event and the run that it belongs to. */
@@ -50,12 +51,18 @@ export interface GateAnswer {
   readonly reasons: readonly Reason[];
 }
 
+export interface GateQuestion {
+  readonly run: string;
+  readonly host: string;
+  readonly cluster: string;
+  readonly out: readonly string[];
+  /** Of `gate` and `recheck`: may it go? Of `heal`: is what it has members of whole again? */
+  readonly about: "gate" | "recheck" | "heal";
+}
+
 /** May this host go out now, together with those already out? Answers unknown rather than throw. */
 export interface Gate {
-  ask(
-    question: { run: string; host: string; cluster: string; out: readonly string[] },
-    answer: (a: GateAnswer) => void,
-  ): void;
+  ask(question: GateQuestion, answer: (a: GateAnswer) => void): void;
 }
 
 export interface Clock {
@@ -67,7 +74,15 @@ export interface Clock {
 
 /** Who is connected, and who an operator has cordoned. */
 export interface Roster {
-  host(name: string): { connected: boolean; sinceT: number; lastSeen: string; cordonedByOperator: boolean } | undefined;
+  host(name: string):
+    | {
+        readonly connected: boolean;
+        readonly sinceT: number;
+        readonly lastSeen: string;
+        readonly cordonedByOperator: boolean;
+        readonly labels?: Readonly<Record<string, string>>;
+      }
+    | undefined;
   cluster(name: string): string | undefined;
   /** Names of all hosts that carry this cluster. */
   members(cluster: string): readonly string[];
@@ -78,4 +93,6 @@ export interface Roster {
   inventories(cluster: string): readonly HostInventory[];
   /** The pool file as it stands. */
   pool(): PoolConfig;
+  /** Its sections on replicated systems and services; absent where there are none. */
+  quorum?(): QuorumConfig;
 }

@@ -8,6 +8,7 @@ import {
   serviceVerbs,
   type Verdict,
 } from "@slipway/shared";
+import type { ServiceConfig } from "./quorum.ts";
 
 /** What an agent does for the turn of a host besides its stages. */
 export type ActionVerb = InstanceVerb | ServiceVerb | "probe";
@@ -62,7 +63,15 @@ export interface InstanceAction {
   readonly by?: "policy" | "consent";
 }
 
-export type ActionSpec = InstanceAction;
+/** Everything about an action on a service that is fixed when it is recorded. */
+export interface ServiceAction {
+  readonly kind: "service";
+  readonly service: ServiceConfig;
+  /** Bound on the whole step, in milliseconds of the agent's monotonic clock. */
+  readonly timeoutMs: number;
+}
+
+export type ActionSpec = InstanceAction | ServiceAction;
 
 /** What a platform says of an instance at the end of a step. */
 export type Look = Omit<InstanceLook, "bytes"> & { readonly bytes: number };
@@ -79,9 +88,9 @@ export interface ActionResult {
   readonly instance?: Look;
 }
 
-/** One execution of an action, from the log. */
-export interface ActionRecord extends ActionRef {
-  readonly spec: ActionSpec;
+/** One execution of an action, from the log; by default one on an instance. */
+export interface ActionRecord<Spec extends ActionSpec = InstanceAction> extends ActionRef {
+  readonly spec: Spec;
   /** Engine time of the intent, of the agent's confirmation, and of the end or the giving up. */
   readonly startedT: number;
   readonly acceptedT?: number;
@@ -107,6 +116,16 @@ export const settlements = {
   ended: "it stopped by itself",
 } as const satisfies Record<string, string>;
 export type SettlementOutcome = keyof typeof settlements;
+
+/** A service that a step stops or starts, and what became of it. */
+export interface ServiceTurn {
+  /** Subject of its actions, unique on its host: "gluster", "systemd@nfs-server.service". */
+  readonly subject: string;
+  readonly service: ServiceConfig;
+  readonly outcome?: ServiceOutcome;
+  readonly reason?: string;
+}
+export type ServiceOutcome = "stopped" | "started" | "failed";
 
 export interface Settlement {
   /** The host whose turn it is. */

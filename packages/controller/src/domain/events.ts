@@ -1,5 +1,16 @@
 import type { Verdict } from "@slipway/shared";
-import type { ActionRef, ActionResult, ActionSpec, Evacuee, Look, Settlement } from "./action.ts";
+import type {
+  ActionRef,
+  ActionResult,
+  Evacuee,
+  InstanceAction,
+  Look,
+  ServiceAction,
+  ServiceOutcome,
+  ServiceTurn,
+  Settlement,
+} from "./action.ts";
+import type { ServiceConfig } from "./quorum.ts";
 import type { GateVerdict, Outcome, Reason, RunOptions, RunOutcome, RunState, Scope, StepName } from "./words.ts";
 
 /** A host of a run, in the order in which its turn comes. Waves are numbered from 1 across all clusters. */
@@ -52,8 +63,8 @@ export interface StepResult {
   readonly instance?: Look;
 }
 
-/** What kind of change an entry of the ledger is about: a host that takes no instances, an instance that was stopped. */
-export type LedgerKind = "cordon" | "instance";
+/** What kind of change an entry of the ledger is about: a host that takes no instances, an instance that was stopped, a service that was. */
+export type LedgerKind = "cordon" | "instance" | "service";
 
 /**
  * What can happen to a run. The log of these is the run: state is nothing but their fold.
@@ -83,14 +94,18 @@ export type RunEvent =
       readonly undo: string;
       /** Absent in logs from a time when every entry was a cordon. */
       readonly kind?: LedgerKind;
-      /** Of an instance: its uuid and name. */
+      /** Of an instance: its uuid and name; of a service: the subject of its actions, and what it is called. */
       readonly subject?: string;
       readonly name?: string;
+      /** Of a service: what starts it again, whatever the pool file says by then. */
+      readonly service?: ServiceConfig;
       /** Of a cordon that is taken over from an earlier run: instances (uuid) that the other one had moved away. */
       readonly away?: readonly string[];
     }
   | { readonly type: "ledger-closed"; readonly id: string; readonly host: string; readonly note: string }
-  | ({ readonly type: "action-started"; readonly spec: ActionSpec } & ActionRef)
+  | ({ readonly type: "action-started"; readonly spec: InstanceAction } & ActionRef)
+  /** The same for a service of the host; from there on they are alike. */
+  | ({ readonly type: "service-action-started"; readonly spec: ServiceAction } & ActionRef)
   | ({ readonly type: "action-accepted" } & ActionRef)
   | ({ readonly type: "action-ended"; readonly result: ActionResult } & ActionRef)
   /** The controller gives up waiting; where its instance is has to be found out. A result that still comes is recorded. */
@@ -99,6 +114,20 @@ export type RunEvent =
   | ({ readonly type: "instance-settled" } & Settlement)
   /** What a drain found on its host and means to do with each; told once, at its beginning, where there is anything. */
   | { readonly type: "evacuation-planned"; readonly host: string; readonly instances: readonly Evacuee[] }
+  /** What a step stops or starts, in this order, whatever becomes of the pool file; told once, at the step's beginning. */
+  | { readonly type: "services-planned"; readonly host: string; readonly services: readonly ServiceTurn[] }
+  | {
+      readonly type: "service-settled";
+      readonly host: string;
+      readonly subject: string;
+      readonly name: string;
+      readonly outcome: ServiceOutcome;
+      /** Why, where it was not done; else empty. */
+      readonly reason: string;
+      readonly durationMs: number;
+    }
+  /** An operator answers for what a gate, a recheck or a heal refuses; the step ends with a yes. */
+  | ({ readonly type: "step-overridden"; readonly who: string; readonly reason: string } & StepRef)
   /** Worth telling, and no failure: an instance that could not return, one that shut itself down. */
   | { readonly type: "host-noted"; readonly host: string; readonly note: Reason }
   | { readonly type: "host-checked"; readonly host: string }

@@ -1,7 +1,8 @@
-import type { InstanceVerb, MoveOptions } from "@slipway/shared";
+import type { InstanceVerb, MoveOptions, ServiceVerb } from "@slipway/shared";
 import type { ActionName, InstanceNeeds } from "./action.ts";
 import type { HostInventory } from "./inventory.ts";
 import type { PoolConfig } from "./pool.ts";
+import type { QuorumConfig, ServiceConfig } from "./quorum.ts";
 import type { LedgerRecord } from "./run.ts";
 import type { Reason, StepName } from "./words.ts";
 
@@ -15,6 +16,8 @@ export interface HostFact {
   readonly lastSeen: string;
   /** Who holds a cordon on it: run ids, or "operator". */
   readonly cordonedBy: readonly string[];
+  /** Absent where the roster does not tell. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** A snapshot of the fleet. */
@@ -27,6 +30,8 @@ export interface FleetView {
   /** Every host of a cluster with what is on it; hosts that never told are missing. */
   inventoriesOf(cluster: string): readonly HostInventory[];
   readonly pool: PoolConfig;
+  /** Replicated systems of the pool, and services of its hosts. Default: none. */
+  readonly quorum?: QuorumConfig;
   /** What stands in the ledger for a host, whichever run made it, and whether that run is over. */
   ledgerOf(host: string): readonly StandingEntry[];
 }
@@ -63,6 +68,12 @@ export type AgentTask =
       /** Of admit: where it comes from, and what it needs. */
       readonly from?: string;
       readonly instance?: InstanceNeeds;
+    }
+  | {
+      readonly kind: "service";
+      readonly verb: ServiceVerb;
+      readonly service: ServiceConfig;
+      readonly timeoutMs: number;
     };
 
 /** Something the shell has to do. Every effect may be asked for again and again; `ref` makes it the same one. */

@@ -1,6 +1,15 @@
-import { type ActionRecord, actionName, type Evacuee, type Settlement } from "./action.ts";
+import {
+  type ActionRecord,
+  type ActionSpec,
+  actionName,
+  type Evacuee,
+  type ServiceAction,
+  type ServiceTurn,
+  type Settlement,
+} from "./action.ts";
 import type { LedgerKind, RunSpec, StepRef, StepResult } from "./events.ts";
 import type { EffectRef } from "./fleet.ts";
+import type { ServiceConfig } from "./quorum.ts";
 import type { Outcome, Reason, RunOutcome, RunState, StepName } from "./words.ts";
 
 /** One execution of a step, from the log. */
@@ -14,6 +23,8 @@ export interface StepRecord extends StepRef {
   readonly result?: StepResult;
   /** Given up by the controller: why. */
   readonly abandoned?: { code: string; reason: string };
+  /** An operator has answered for it in the place of the gate. */
+  readonly overridden?: true;
 }
 
 export interface HostRun {
@@ -41,10 +52,14 @@ export interface HostRun {
   readonly beganAt?: number;
   /** Last answer of the gate. */
   readonly gateReasons: readonly Reason[];
-  /** What agents did, or do, for the turn of this host besides its stages; in order of start. */
+  /** What agents did, or do, with instances for the turn of this host; in order of start. */
   readonly actions: readonly ActionRecord[];
+  /** And with its services; absent where it has none. */
+  readonly serviceActions?: readonly ActionRecord<ServiceAction>[];
   /** What became of instances in its turn, in order. */
   readonly settled: readonly (Settlement & { readonly at: number; readonly t: number })[];
+  /** What its last services-stop or services-start works through; absent before that is laid down. */
+  readonly services?: readonly ServiceTurn[];
   /** What its last drain found; empty before. */
   readonly evacuees: readonly Evacuee[];
   /** Worth telling, and no failure. */
@@ -80,9 +95,10 @@ export interface LedgerRecord {
   readonly closedAt?: number;
   readonly note: string;
   readonly kind: LedgerKind;
-  /** Of an instance: its uuid and name; else empty. */
+  /** Of an instance: its uuid and name; of a service: the subject of its actions, and what it is called; else empty. */
   readonly subject: string;
   readonly name: string;
+  readonly service?: ServiceConfig;
   readonly away?: readonly string[];
 }
 
@@ -97,18 +113,21 @@ export function hostOf(run: Run, name: string): HostRun | undefined {
 }
 
 /** The record of a step or an action by the key under which its agent knows it; undefined when the run never asked for it. */
-export function recordOf(run: Run, ref: Omit<EffectRef, "run" | "step"> & { readonly step: string }) {
+export function recordOf(
+  run: Run,
+  ref: Omit<EffectRef, "run" | "step"> & { readonly step: string },
+): StepRecord | ActionRecord<ActionSpec> | undefined {
   const step = hostOf(run, ref.host)?.steps.find((s) => s.step === ref.step && s.attempt === ref.attempt);
   if (step) return step;
   for (const host of run.hosts) {
-    const action = host.actions.find((a) => isThis(a, ref));
+    const action = host.actions.find((a) => isThis(a, ref)) ?? host.serviceActions?.find((a) => isThis(a, ref));
     if (action) return action;
   }
   return undefined;
 }
 
 function isThis(
-  a: ActionRecord,
+  a: ActionRecord<ActionSpec>,
   ref: { readonly host: string; readonly step: string; readonly attempt: number },
 ): boolean {
   return a.on === ref.host && a.attempt === ref.attempt && actionName(a) === ref.step;

@@ -86,8 +86,16 @@ export const steps = {
   cordon: { by: "controller", state: "cordoning", meaning: "new instances are refused from here on" },
   move: { by: "controller", state: "moving", meaning: "instances move as an operator asked, one by one" },
   drain: { by: "controller", state: "draining", meaning: "instances and services move away" },
+  recheck: { by: "controller", state: "rechecking", meaning: "may it still go, now that it is empty?" },
+  "services-stop": {
+    by: "controller",
+    state: "stopping-services",
+    meaning: "services of the host are stopped in order",
+  },
   Maintenance: { by: "agent", state: "maintenance", meaning: "the Maintenance hook runs, out of service" },
   reboot: { by: "agent", state: "rebooting", meaning: "the host reboots and proves it by its boot id" },
+  "services-start": { by: "controller", state: "starting-services", meaning: "services that were stopped are started" },
+  heal: { by: "controller", state: "healing", meaning: "what has members on the host becomes whole again" },
   restore: { by: "controller", state: "restoring", meaning: "what the drain took away comes back" },
   uncordon: { by: "controller", state: "uncordoning", meaning: "the host takes new instances again" },
   PostMaintenance: {

@@ -1,5 +1,5 @@
 import type { SystemHealth } from "@slipway/shared";
-import type { Gate, GateAnswer } from "../coordinator/ports.ts";
+import type { Gate, GateAnswer, GateQuestion } from "../coordinator/ports.ts";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { MemberCheck, ProbeConfig, QuorumConfig } from "../domain/quorum.ts";
 import type { ProbeRequest } from "../fleet/probes.ts";
@@ -36,11 +36,9 @@ export class QuorumGate implements Gate {
     this.#ports = ports;
   }
 
-  ask(
-    question: { run: string; host: string; cluster: string; out: readonly string[] },
-    answer: (a: GateAnswer) => void,
-  ): void {
-    this.mayGo([question.host], question.out).then(answer, (error: Error) =>
+  ask({ host, out, about }: GateQuestion, answer: (a: GateAnswer) => void): void {
+    const asked = about === "heal" ? this.#hasHealed(host) : this.mayGo([host], out);
+    asked.then(answer, (error: Error) =>
       answer({
         verdict: "unknown",
         reasons: [{ rule: "quorum-unknown", subject: "gate", text: `the gate failed: ${error.message}`, fix: "" }],
@@ -53,6 +51,14 @@ export class QuorumGate implements Gate {
     const away = this.#away(going, out);
     const { systems } = await this.read(going, away);
     return mayGoOut(systems, { going, out: away });
+  }
+
+  async #hasHealed(host: string): Promise<GateAnswer> {
+    const reasons = await this.healed(host);
+    return {
+      verdict: reasons.length === 0 ? "ok" : "deny",
+      reasons: reasons.map((text) => ({ rule: "not-healed", subject: host, text, fix: "" })),
+    };
   }
 
   /** Why a host that came back has not healed; empty when it has. Everybody who can is asked: repairs show differently from host to host. */

@@ -1,13 +1,14 @@
 import { nearest, SlipwayError } from "@slipway/shared";
 import type { RunEvent, RunSpec } from "../domain/events.ts";
-import { hostOf, type Run, stepInHand } from "../domain/run.ts";
+import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import { steps } from "../domain/words.ts";
+import { isQuestion } from "./reduce.ts";
 
 /** What an operator may tell a run. */
 export type Command =
   | { readonly kind: "pause" | "resume"; readonly reason: string }
   | { readonly kind: "abort"; readonly now: boolean; readonly reason: string }
-  | { readonly kind: "retry" | "skip" | "mark-done"; readonly host: string; readonly reason: string };
+  | { readonly kind: "retry" | "skip" | "mark-done" | "override"; readonly host: string; readonly reason: string };
 
 /**
  * The events that a command means for a run in its present state. Errors: `refused` with the way out when the state does not
@@ -34,6 +35,7 @@ export function commandEvents(run: Run, command: Command, who: string): RunEvent
     case "retry":
     case "skip":
     case "mark-done":
+    case "override":
       return hostCommand(run, command, who);
   }
 }
@@ -50,6 +52,7 @@ function hostCommand(run: Run, command: Command & { host: string }, who: string)
       fix: near ? `did you mean ${near}?` : "see slipway show",
     });
   }
+  if (command.kind === "override") return override(run, host, command.reason, who);
   const action = command.kind as "retry" | "skip" | "mark-done";
   const event: RunEvent = { type: "host-command", host: host.name, action, who, reason: command.reason };
   if (run.abort && run.state !== "ended")
@@ -78,6 +81,28 @@ function hostCommand(run: Run, command: Command & { host: string }, who: string)
   if (host.outcome === "failed")
     return run.state === "ended" ? [{ type: "run-reopened", who }, reopened, event] : [reopened, event];
   return [event];
+}
+
+/** The gate's no is overridden for one step of one host; what the budget refuses is not the gate's. */
+function override(run: Run, host: HostRun, reason: string, who: string): RunEvent[] {
+  const inHand = stepInHand(host);
+  if (reason.trim() === "")
+    throw new SlipwayError("bad-input", `override of ${host.name}: there is no reason`, {
+      fix: "say why it may go on all the same: --reason TEXT",
+    });
+  if (run.abort) throw refused(`run ${run.spec.run} is being aborted`, "there is nothing to override");
+  if (!inHand || !isQuestion(inHand.step))
+    throw refused(
+      `${host.name} does not wait for a gate: it is ${host.outcome ?? (inHand ? steps[inHand.step].state : "waiting")}`,
+      "gate, recheck and heal can be overridden",
+    );
+  if (host.gateReasons.length === 0)
+    throw refused(
+      `${host.name}: nothing denies its ${inHand.step}`,
+      "it waits for an answer or for the budget, which cannot be overridden; see slipway why",
+    );
+  const { step, attempt } = inHand;
+  return [{ type: "step-overridden", host: host.name, step, attempt, who, reason: reason.trim() }];
 }
 
 function refused(text: string, fix: string): SlipwayError {

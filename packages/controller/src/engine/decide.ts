@@ -10,8 +10,10 @@ import { noteStopped } from "./evacuate/notes.ts";
 import { relocate } from "./evacuate/relocate.ts";
 import { restore } from "./evacuate/restore.ts";
 import { controllerResult, endOf, pausedReason } from "./result.ts";
+import { concernOf } from "./services/concern.ts";
+import { workServices } from "./services/work.ts";
 import { DRAINED, nextOf } from "./turn.ts";
-import { watchAgent, watchGate } from "./watch.ts";
+import { watchAgent, watchGate, watchSystems } from "./watch.ts";
 
 export interface Decision {
   /** To be appended to the log, in order; then decide again, until there is none. */
@@ -119,7 +121,7 @@ class Draft {
   }
 
   #advance(host: HostRun): void {
-    const next = nextOf(this.#run, host);
+    const next = nextOf(this.#run, host, concernOf(this.#run, host, this.#fleet));
     if (next.kind === "checked") {
       this.#checked(host);
       return;
@@ -142,7 +144,8 @@ class Draft {
       const id = `${run}:${host.name}:cordon:${attempt}`;
       this.records.push({ type: "ledger-opened", id, host: host.name, change: "cordon", undo: "uncordon" });
     }
-    if (step === "restore" && !host.cordoned) this.#takeCordonOver(host, attempt);
+    const isReturn = step === "restore" || step === "services-start" || step === "heal";
+    if (isReturn && !host.cordoned) this.#takeCordonOver(host, attempt);
     this.records.push({ type: "step-started", host: host.name, step, attempt });
     // A decision of this controller, which agents are told for as long as it holds.
     if (step === "cordon" || step === "uncordon")
@@ -165,10 +168,12 @@ class Draft {
   /** What has to be done before the next step after all; undefined while that is not known. */
   #instead(host: HostRun, step: StepName): StepName | undefined {
     if (step === "cordon") return this.#gateStillHolds(host) ? step : "gate";
-    if (step !== "Maintenance" && step !== "reboot") return step;
+    if (step !== "Maintenance" && step !== "reboot" && step !== "services-stop") return step;
     const full = stillFull(this.#desk(host));
     if (full === "unknown") return undefined;
-    return full ? "drain" : step;
+    if (full) return "drain";
+    const last = host.steps.at(-1);
+    return last?.step === "recheck" && !this.#isFresh(last) ? "recheck" : step;
   }
 
   /** A host that earlier runs have left out of service is in the hands of this one from here on. */
@@ -196,8 +201,14 @@ class Draft {
     const out = outTogether(this.#run, host, this.#fleet);
     const denial = budgetDenial(host, out, this.#run.spec.options.maxOut);
     if (denial) this.#unknown ??= denial;
-    const isOld = gate.endedT <= (this.#fleet.startedT ?? Number.NEGATIVE_INFINITY);
-    return denial === undefined && !isOld && this.#now - gate.endedT <= GATE_FRESH_MS;
+    return denial === undefined && this.#isFresh(gate);
+  }
+
+  /** May an answer still be acted on? An operator's word does not grow old. */
+  #isFresh({ endedT, overridden }: StepRecord): boolean {
+    if (endedT === undefined) return false;
+    if (overridden) return true;
+    return endedT > (this.#fleet.startedT ?? Number.NEGATIVE_INFINITY) && this.#now - endedT <= GATE_FRESH_MS;
   }
 
   /** A paused run starts nothing. A held one still brings back what is out, but takes nothing more out. */
@@ -221,6 +232,16 @@ class Draft {
     switch (s.step) {
       case "gate":
         watchGate(desk, s);
+        return;
+      case "recheck":
+      case "heal":
+        watchSystems(desk, s);
+        return;
+      case "services-stop":
+        workServices(desk, s, "stop");
+        return;
+      case "services-start":
+        workServices(desk, s, "start");
         return;
       case "drain":
         drain(desk, s);

@@ -4,6 +4,7 @@ import type { Recorded } from "../domain/events.ts";
 import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import { type Reason, steps } from "../domain/words.ts";
 import { describeAction } from "./describe-action.ts";
+import { serviceName } from "./services/concern.ts";
 
 /** One line of a run's log: what operators read, grep, and what the golden files compare. */
 export interface Line {
@@ -56,7 +57,7 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
         {
           subject: `ledger ${event.id}`,
           text:
-            event.kind === "instance"
+            event.kind === "instance" || event.kind === "service"
               ? `open: ${event.change} ${event.name} on ${event.host}, undone by ${event.undo}`
               : `open: ${event.change} ${event.host}, undone by ${event.undo}`,
         },
@@ -65,17 +66,32 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       return [{ subject: `ledger ${event.id}`, text: `closed (${event.note})` }];
     case "gate-answered": {
       const reasons = event.reasons.map((r) => r.text).join("; ");
-      return [{ subject: `host ${event.host}`, text: `gate: ${event.verdict}${reasons ? ` (${reasons})` : ""}` }];
+      return [
+        { subject: `host ${event.host}`, text: `${event.step}: ${event.verdict}${reasons ? ` (${reasons})` : ""}` },
+      ];
     }
     case "step-accepted":
     case "action-accepted":
       return [];
     case "action-started":
+    case "service-action-started":
     case "action-ended":
     case "action-abandoned":
       return describeAction(before, event);
     case "instance-settled":
       return [{ subject: `instance ${event.name}`, text: settled(event) }];
+    case "services-planned": {
+      const names = event.services.map((s) => serviceName(s.service)).join(", ");
+      return event.services.length === 0 ? [] : [{ subject: `host ${event.host}`, text: `services: ${names}` }];
+    }
+    case "service-settled": {
+      const took = event.durationMs > 0 ? ` in ${durationText(event.durationMs)}` : "";
+      const text =
+        event.outcome === "failed" ? `not done (${event.reason})` : `${event.outcome}${took}${tail(event.reason)}`;
+      return [{ subject: `service ${event.name}`, text: `${event.host}: ${text}` }];
+    }
+    case "step-overridden":
+      return [{ subject: `host ${event.host}`, text: `${event.step} overridden by ${event.who}: ${event.reason}` }];
     case "evacuation-planned":
       return [{ subject: `host ${event.host}`, text: evacuation(event.instances) }];
     case "host-noted":

@@ -1,6 +1,8 @@
-import type { ActionRecord, ActionRef } from "../domain/action.ts";
+import type { ActionRecord, ActionRef, ActionSpec } from "../domain/action.ts";
 import type { Recorded, StepRef } from "../domain/events.ts";
 import type { HostRun, Run, StepRecord } from "../domain/run.ts";
+import type { Reason, RunOptions, StepName } from "../domain/words.ts";
+import { controllerResult } from "./result.ts";
 
 /**
  * Folds one event into the state of a run. Total and pure: an event that says nothing new (a repeated verdict, a repeated
@@ -79,9 +81,11 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         };
       }
       case "step-started":
-        return onHost(current, e.host, (h) => ({
+        return onHost(current, e.host, ({ services, ...h }) => ({
           ...h,
+          ...(services && !worksOnServices(e.step) ? { services } : {}),
           ...(e.step === "drain" ? { evacuees: [] } : {}),
+          ...(isQuestion(e.step) ? { gateReasons: [] } : {}),
           began: h.began || (e.step !== "PreFlight" && current.state !== "preflight"),
           ...(h.beganAt === undefined && current.state !== "preflight" ? { beganAt: at } : {}),
           steps: [...h.steps, { host: e.host, step: e.step, attempt: e.attempt, startedT: t, startedAt: at }],
@@ -101,6 +105,11 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
           actions: [...h.actions, { ...action, startedT: t, startedAt: at, settled: false }],
         }));
       }
+      case "service-action-started": {
+        const { type: _, ...action } = e;
+        const began = { ...action, startedT: t, startedAt: at, settled: false };
+        return onHost(current, e.host, (h) => ({ ...h, serviceActions: [...(h.serviceActions ?? []), began] }));
+      }
       case "action-accepted":
         return onAction(current, e, (a) => (a.acceptedT === undefined ? { ...a, acceptedT: t } : a));
       case "action-ended":
@@ -115,14 +124,30 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
           settled: [...h.settled, { ...settlement, at, t }],
         }));
       }
+      case "services-planned":
+        return onHost(current, e.host, (h) => ({ ...h, services: e.services }));
+      case "service-settled":
+        return onHost(current, e.host, ({ services = [], serviceActions = [], ...h }) => ({
+          ...h,
+          serviceActions: serviceActions.map((a) =>
+            a.subject === e.subject && !a.settled ? { ...a, settled: true } : a,
+          ),
+          services: services.map((s) => (s.subject === e.subject ? { ...s, outcome: e.outcome, reason: e.reason } : s)),
+        }));
+      case "step-overridden": {
+        const result = controllerResult("ok", `overridden by ${e.who}: ${e.reason}`, at, 0);
+        const told = onStep(current, e, (s) => ({ ...s, endedT: t, result, overridden: true }));
+        return onHost(told, e.host, (h) => ({ ...h, notes: [...h.notes, overrideNote(h, e)] }));
+      }
       case "evacuation-planned":
         return onHost(current, e.host, (h) => ({ ...h, evacuees: e.instances }));
       case "host-noted":
         return onHost(current, e.host, (h) => ({ ...h, notes: [...h.notes, e.note] }));
       case "ledger-opened": {
-        const { id, host, change, undo, kind = "cordon", subject = "", name = "" } = e;
+        const { id, host, change, undo, kind = "cordon", subject = "", name = "", service } = e;
         const away = e.away ? { away: e.away } : {};
-        const entry = { id, host, change, undo, kind, subject, name, ...away, openedAt: at, note: "" };
+        const started = service ? { service } : {};
+        const entry = { id, host, change, undo, kind, subject, name, ...away, ...started, openedAt: at, note: "" };
         return cordoned({ ...current, ledger: [...current.ledger, entry] }, host);
       }
       case "ledger-closed":
@@ -143,7 +168,7 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
       case "host-command":
         return onHost(current, e.host, (h) =>
           e.action === "retry"
-            ? retried(h, current.spec.options.op === "reboot" ? "reboot" : "Maintenance")
+            ? retried(h, current.spec.options.op)
             : { ...h, directed: { action: e.action, who: e.who, reason: e.reason } },
         );
     }
@@ -160,10 +185,14 @@ function cordoned(run: Run, host: string): Run {
   return onHost(run, host, (h) => ({ ...h, cordoned: stands }));
 }
 
-function onAction(run: Run, ref: ActionRef, change: (action: ActionRecord) => ActionRecord): Run {
-  const isIt = (a: ActionRecord) =>
-    a.attempt === ref.attempt && a.subject === ref.subject && a.verb === ref.verb && a.on === ref.on;
-  return onHost(run, ref.host, (h) => ({ ...h, actions: h.actions.map((a) => (isIt(a) ? change(a) : a)) }));
+function onAction(run: Run, ref: ActionRef, change: <A extends ActionRecord<ActionSpec>>(action: A) => A): Run {
+  const changed = <A extends ActionRecord<ActionSpec>>(a: A): A =>
+    a.attempt === ref.attempt && a.subject === ref.subject && a.verb === ref.verb && a.on === ref.on ? change(a) : a;
+  return onHost(run, ref.host, ({ serviceActions, ...h }) => ({
+    ...h,
+    actions: h.actions.map(changed),
+    ...(serviceActions ? { serviceActions: serviceActions.map(changed) } : {}),
+  }));
 }
 
 function onStep(run: Run, ref: StepRef, change: (step: StepRecord) => StepRecord): Run {
@@ -182,14 +211,43 @@ function reset(host: HostRun): HostRun {
  * Where a retried host goes on: at the step that failed if the world is still as that step left it, otherwise at the
  * beginning of its turn, so that gate and cordon are passed again.
  */
-function retried(host: HostRun, work: "Maintenance" | "reboot"): HostRun {
+function retried(host: HostRun, op: RunOptions["op"]): HostRun {
   const last = host.steps.at(-1)?.step;
+  const work = op === "reboot" ? "reboot" : "Maintenance";
   if (host.cordoned) {
+    if (last === "services-start" || last === "heal") {
+      // Undone before its work was done, it is emptied and rechecked before that is tried again.
+      const isThrough =
+        op === "restore" ||
+        host.resumeAt === "services-start" ||
+        host.resumeAt === "heal" ||
+        host.steps.slice(host.from).some((s) => isWork(s.step));
+      return { ...reset(host), resumeAt: isThrough ? last : "drain" };
+    }
     const again = last === "reboot" || last === "restore" || last === "uncordon" ? last : work;
     return { ...reset(host), resumeAt: again };
   }
   if (host.checked && last === "PostMaintenance") return { ...reset(host), resumeAt: last };
   return reset(host);
+}
+
+function isWork(step: StepName): boolean {
+  return step === "Maintenance" || step === "reboot";
+}
+
+/** Is the step a question to the gate, which answers in its own time? */
+export function isQuestion(step: StepName): step is "gate" | "recheck" | "heal" {
+  return step === "gate" || step === "recheck" || step === "heal";
+}
+
+function worksOnServices(step: StepName): boolean {
+  return step === "services-stop" || step === "services-start";
+}
+
+function overrideNote(host: HostRun, { step, who, reason }: StepRef & { who: string; reason: string }): Reason {
+  const said = host.gateReasons.map((r) => r.text).join("; ");
+  const text = `${step} of ${host.name} overridden by ${who}: ${reason} (it said: ${said})`;
+  return { rule: "overridden", subject: host.name, text, fix: "" };
 }
 
 /** Folds a whole log. */

@@ -17,63 +17,93 @@ export const DRAINED = "drained";
 /** Code of a gate question that was taken back: no failure of the host. */
 export const WITHDRAWN = "withdrawn";
 
+/** What the pool file has on a host, beyond its turn as such. */
+export interface Concern {
+  /** There are replicated systems: the gate is asked again when the host is empty, and whether they have healed when it is back. */
+  readonly isWatched: boolean;
+  /** Services are stopped for its turn. */
+  readonly hasServices: boolean;
+  /** Services of it stand in the ledger as stopped, by this run or one that is over. */
+  readonly isOwed: boolean;
+}
+
+const noConcern: Concern = { isWatched: false, hasServices: false, isOwed: false };
+
 /**
  * The turn of a host as a walk over its own log:
  *
  *   preflight: inspect -> PreFlight -> (checked)
- *   turn:      inspect -> PreMaintenance -> gate -> cordon -> drain -> Maintenance [-> reboot [-> Maintenance]]
- *              -> restore -> uncordon -> PostMaintenance -> updated
+ *   turn:      inspect -> PreMaintenance -> gate -> cordon -> drain [-> recheck] [-> services-stop]
+ *              -> Maintenance [-> reboot [-> Maintenance]]
+ *              [-> services-start] [-> heal] -> restore -> uncordon -> PostMaintenance -> updated
  *              (a run whose work is a reboot has it in the place of Maintenance)
  *
  * Only called when no step is in hand. The first step that failed in the current attempt is the cause of the end; steps
  * after it put back what was changed.
  */
-export function nextOf(run: Run, host: HostRun): Next {
+export function nextOf(run: Run, host: HostRun, concern: Concern = noConcern): Next {
   const walk = host.steps.slice(host.from);
   const last = walk.at(-1);
   if (host.directed) {
     const { action, who, reason } = host.directed;
     const why = `${who}${reason ? `: ${reason}` : ""}`;
-    const undo = putBack(host, last);
+    const undo = putBack(host, last, { ...concern, isWatched: false });
     if (undo) return undo;
     if (host.cordoned) return stays(last, `${action} asked by ${why}`);
     return action === "skip"
       ? end("skipped", "operator-skip", `skipped by ${why}`)
       : end("updated", "operator-done", `marked as done by ${why}`);
   }
-  if (run.abort) return aborted(run, host, walk);
+  if (run.abort) return aborted(run, host, walk, { ...concern, isWatched: false });
   const cause = walk.find((s) => failureOf(s) !== undefined && s.abandoned?.code !== WITHDRAWN);
   if (cause) {
     const failure = failureOf(cause) ?? { code: "failed", reason: "" };
+    let { reason } = failure;
     if (undoes(run, cause)) {
-      const undo = putBack(host, cause === last ? undefined : last);
+      // What healed before its services were touched has not to heal from anything.
+      const isWatched = concern.isWatched && walk.some((s) => s.step === "services-stop" || isWork(s.step));
+      const undo = putBack(host, cause === last ? undefined : last, { ...concern, isWatched });
       if (undo) return undo;
+      const second = last && last !== cause ? failureOf(last) : undefined;
+      if (host.cordoned && second) reason += `; ${second.reason}`;
     }
-    return end("failed", failure.code, failure.reason + (host.cordoned ? "; the host stays cordoned" : ""));
+    return end("failed", failure.code, reason + (host.cordoned ? "; the host stays cordoned" : ""));
   }
-  const alone = withoutStages(run, host, last);
+  const alone = withoutStages(run, host, last, concern);
   if (alone) return alone;
   const isOut = host.cordoned || walk.some((s) => s.step === "cordon" || s.step === host.resumeAt);
   if (run.state === "stopping" && host.checked && !isOut)
     return end("untouched", "not-reached", "the run stopped before the host went out");
-  return host.checked ? afterInTurn(run, host, walk, last) : afterInPreflight(last);
+  return host.checked ? afterInTurn(run, host, walk, last, concern) : afterInPreflight(last);
 }
 
 /** The walk of runs that do no maintenance: they need no hook, so that nothing has to be checked before. */
-function withoutStages(run: Run, host: HostRun, last: StepRecord | undefined): Next | undefined {
+function withoutStages(run: Run, host: HostRun, last: StepRecord | undefined, concern: Concern): Next | undefined {
   const { op } = run.spec.options;
   if (op === "hooks" || op === "reboot") return undefined;
   if (!host.checked) return { kind: "checked" };
   if (run.state === "stopping" && (last === undefined || last.step === "gate"))
     return end("untouched", "not-reached", "the run stopped before the host's turn");
-  if (last === undefined) return step(op === "drain" ? "gate" : op);
+  if (last === undefined) {
+    if (op === "restore") return comesBack(concern);
+    return step(op === "drain" ? (host.resumeAt ?? "gate") : op);
+  }
   switch (last.step) {
     case "gate":
       return step("cordon");
     case "cordon":
       return step("drain");
     case "drain":
-      return end("updated", DRAINED, `drained; slipway restore ${host.name} brings it back`);
+      if (concern.hasServices) return leaves(concern, "drain", "services-stop");
+      return drained(host);
+    case "recheck":
+      return last.result ? step("services-stop") : step("recheck");
+    case "services-stop":
+      return drained(host);
+    case "services-start":
+      return comesBack(concern, last.step);
+    case "heal":
+      return step("restore");
     case "restore":
       return step("uncordon");
     case "uncordon":
@@ -83,13 +113,35 @@ function withoutStages(run: Run, host: HostRun, last: StepRecord | undefined): N
   }
 }
 
+function drained(host: HostRun): Next {
+  return end("updated", DRAINED, `drained; slipway restore ${host.name} brings it back`);
+}
+
+/** From the empty host to its work. */
+function leaves({ isWatched, hasServices }: Concern, last: StepName, work: StepName): Next {
+  if (last === "drain" && isWatched) return step("recheck");
+  return step(hasServices && last !== "services-stop" ? "services-stop" : work);
+}
+
+/** From the work, or from nothing, to the instances' return. */
+function comesBack({ isWatched, isOwed }: Concern, last?: StepName): Next {
+  if (isOwed && last !== "services-start" && last !== "heal") return step("services-start");
+  return step(isWatched && last !== "heal" ? "heal" : "restore");
+}
+
 function afterInPreflight(last: StepRecord | undefined): Next {
   if (last === undefined) return step("inspect");
   if (last.step === "inspect") return step("PreFlight");
   return avoided(last) ?? { kind: "checked" };
 }
 
-function afterInTurn(run: Run, host: HostRun, walk: readonly StepRecord[], last: StepRecord | undefined): Next {
+function afterInTurn(
+  run: Run,
+  host: HostRun,
+  walk: readonly StepRecord[],
+  last: StepRecord | undefined,
+  concern: Concern,
+): Next {
   if (last === undefined) return step(host.resumeAt ?? "inspect");
   switch (last.step) {
     case "inspect":
@@ -101,12 +153,19 @@ function afterInTurn(run: Run, host: HostRun, walk: readonly StepRecord[], last:
     case "cordon":
       return step("drain");
     case "drain":
-      return step(run.spec.options.op === "reboot" ? "reboot" : "Maintenance");
+    case "recheck":
+    case "services-stop":
+      if (last.step === "recheck" && !last.result) return step("recheck");
+      return leaves(concern, last.step, run.spec.options.op === "reboot" ? "reboot" : "Maintenance");
     case "Maintenance":
       if (rebootDue(run, walk)) return step("reboot");
-      return last.result?.rebootedAsAsked && rerunDue(walk) ? step("Maintenance") : step("restore");
+      return last.result?.rebootedAsAsked && rerunDue(walk) ? step("Maintenance") : comesBack(concern);
     case "reboot":
-      return rerunDue(walk) ? step("Maintenance") : step("restore");
+      return rerunDue(walk) ? step("Maintenance") : comesBack(concern);
+    case "services-start":
+      return comesBack(concern, last.step);
+    case "heal":
+      return step("restore");
     case "restore":
       return step("uncordon");
     case "uncordon":
@@ -167,10 +226,19 @@ function avoided(last: StepRecord): Next | undefined {
   return skip ? end("skipped", "hook-asked", `${last.step} asked to skip the host: ${skip}`) : undefined;
 }
 
-/** Restore, then uncordon; undefined when there is nothing left to put back or putting back has been tried. */
-function putBack(host: HostRun, last: StepRecord | undefined): Next | undefined {
+/**
+ * Services, instances, then the cordon; undefined when there is nothing left to put back or putting back has been tried. Nothing
+ * comes back to a host whose services do not run.
+ */
+function putBack(host: HostRun, last: StepRecord | undefined, concern: Concern): Next | undefined {
   if (!host.cordoned || last?.step === "uncordon") return undefined;
-  return step(last?.step === "restore" ? "uncordon" : "restore");
+  if (last?.step === "restore") return step("uncordon");
+  if (last?.step === "services-start" && failureOf(last)) return undefined;
+  return comesBack(concern, last?.step);
+}
+
+function isWork(name: StepName): boolean {
+  return name === "Maintenance" || name === "reboot";
 }
 
 /** Is the host put back into service after this failure? A host whose verdict is not known never is. */
@@ -178,6 +246,7 @@ function undoes(run: Run, cause: StepRecord): boolean {
   switch (cause.step) {
     case "cordon":
     case "drain":
+    case "services-stop":
       return true;
     case "Maintenance":
     case "reboot":
@@ -202,12 +271,12 @@ function stays(cause: StepRecord | undefined, after: string): Next {
   return end("failed", failure.code, `${failure.reason}; ${after}; the host stays cordoned`);
 }
 
-function aborted(run: Run, host: HostRun, walk: readonly StepRecord[]): Next {
+function aborted(run: Run, host: HostRun, walk: readonly StepRecord[], concern: Concern): Next {
   const last = walk.at(-1);
   const by = `the run was aborted by ${run.abort?.who ?? "an operator"}`;
   const broken = walk.findLast((s) => (s.step === "Maintenance" || s.step === "reboot") && leavesBroken(run, s));
   if (host.cordoned && broken) return stays(broken, by);
-  const undo = putBack(host, last);
+  const undo = putBack(host, last, concern);
   if (undo) return undo;
   if (host.cordoned) return stays(last, by);
   if (!host.began) return end("untouched", "aborted", by);

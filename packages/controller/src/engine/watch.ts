@@ -3,7 +3,7 @@ import type { StepRef } from "../domain/events.ts";
 import type { AgentTask, EffectRef } from "../domain/fleet.ts";
 import type { Run, StepRecord } from "../domain/run.ts";
 import { isStage, type StepName, steps } from "../domain/words.ts";
-import { budgetDenial, outTogether } from "./budget.ts";
+import { budgetDenial, type OutHost, outTogether } from "./budget.ts";
 import type { Desk } from "./desk.ts";
 import { CANNOT_EMPTY, rehearseTurn } from "./evacuate/empty.ts";
 import { WITHDRAWN } from "./turn.ts";
@@ -36,19 +36,49 @@ export function watchGate(desk: Desk, s: StepRecord): void {
     abandon(desk, s, CANNOT_EMPTY, rehearsal.text);
     return;
   }
-  desk.effect({
-    do: "ask-gate",
-    ref: { run: run.spec.run, host: s.host, step: s.step, attempt: s.attempt },
-    cluster: host.cluster,
-    out: out.map((o) => o.name),
-    everyMs: options.pingIntervalMs,
-  });
+  askGate(desk, s, out);
   const reason = host.gateReasons[0];
   if (reason) {
     const waiting = { ...reason, rule: "gate-unknown" };
     desk.wait(waiting);
     desk.unknown(waiting);
   }
+}
+
+/**
+ * An empty host: may it still go? A host that is back: is everything whole again that it has members of? Asked until the answer is
+ * a yes; meanwhile the run holds, its services are left alone, and it counts as out.
+ */
+export function watchSystems(desk: Desk, s: StepRecord): void {
+  const { run, host } = desk;
+  if (run.abort || host.directed) {
+    abandon(desk, s, WITHDRAWN, "the question was withdrawn");
+    return;
+  }
+  const out = outTogether(run, host, desk.fleet);
+  askGate(desk, s, out);
+  const reason = host.gateReasons[0];
+  if (!reason) return;
+  const waiting = {
+    rule: s.step,
+    subject: host.name,
+    text: `${host.name} ${s.step === "heal" ? "is held back" : "stays up"}: ${host.gateReasons.map((r) => r.text).join("; ")}`,
+    fix:
+      reason.fix || `it goes on once that is well; or slipway run override ${run.spec.run} ${host.name} --reason TEXT`,
+  };
+  desk.wait(waiting);
+  desk.unknown(waiting);
+}
+
+function askGate(desk: Desk, { host, step, attempt }: StepRecord, out: readonly OutHost[]): void {
+  const { options, run } = desk.run.spec;
+  desk.effect({
+    do: "ask-gate",
+    ref: { run, host, step, attempt },
+    cluster: desk.host.cluster,
+    out: out.map((o) => o.name),
+    everyMs: options.pingIntervalMs,
+  });
 }
 
 /** What a step that an agent does needs: to be asked for, asked after, ended or given up. */

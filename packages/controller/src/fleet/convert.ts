@@ -206,6 +206,11 @@ function specTo(task: AgentTask): Spec {
       return { case: "inspect", value: {} };
     case "reboot":
       return { case: "reboot", value: { timeoutMs: BigInt(task.timeoutMs) } };
+    case "service": {
+      const { verb, service, timeoutMs } = task;
+      const { kind, name, settings } = service;
+      return { case: "service", value: { verb, kind, name, settings: { ...settings }, timeoutMs: BigInt(timeoutMs) } };
+    }
     case "instance": {
       const { kind: _, timeoutMs, ...rest } = task;
       // Read-only here, the same shape there.

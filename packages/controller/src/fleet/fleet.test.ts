@@ -48,6 +48,7 @@ describe("the registry", () => {
     const { registry } = make([{ name: "hv1", facts: facts("c1"), lastSeenMs: 1_699_999_999_000 }]);
     expect(registry.host("hv1")).toEqual({
       connected: false,
+      labels: { cluster: "c1" },
       sinceT: 7,
       lastSeen: "last seen 2023-11-14T22:13:19Z",
       cordonedByOperator: false,

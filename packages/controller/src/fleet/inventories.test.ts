@@ -3,6 +3,7 @@ import { platformWire } from "@slipway/shared/wire";
 import { beforeEach, describe, expect, test } from "vitest";
 import { INVENTORY_FRESH_MS } from "../domain/inventory.ts";
 import { defaultPool } from "../domain/pool.ts";
+import { noQuorum } from "../domain/quorum.ts";
 import type { InventoryRecord } from "../store/hosts.ts";
 import { platformFrom } from "./convert.ts";
 import { InventoryBook } from "./inventories.ts";
@@ -35,7 +36,7 @@ function open(): void {
     },
   };
   book = new InventoryBook(memory, clock, (host) => changes.push(host));
-  roster = new FleetRoster(registry, book, () => defaultPool);
+  roster = new FleetRoster(registry, book, () => ({ pool: defaultPool, quorum: noQuorum }));
   registry.connected("hv1", facts);
   book.connected("hv1");
 }

@@ -57,6 +57,7 @@ export class Registry {
       sinceT: entry.sinceT,
       lastSeen: lastSeenText(entry.lastSeenMs),
       cordonedByOperator: entry.cordon !== undefined,
+      labels: entry.facts.labels,
     };
   }
 

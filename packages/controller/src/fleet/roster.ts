@@ -1,6 +1,7 @@
 import type { Roster } from "../coordinator/ports.ts";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
+import type { QuorumConfig } from "../domain/quorum.ts";
 import type { InventoryBook } from "./inventories.ts";
 import type { Registry } from "./registry.ts";
 
@@ -8,13 +9,17 @@ import type { Registry } from "./registry.ts";
 export class FleetRoster implements Roster {
   readonly #registry: Registry;
   readonly #book: InventoryBook;
-  readonly #pool: () => PoolConfig;
+  readonly #file: () => { readonly pool: PoolConfig; readonly quorum: QuorumConfig };
   readonly #byCluster = new Map<string, readonly HostInventory[]>();
 
-  constructor(registry: Registry, book: InventoryBook, pool: () => PoolConfig) {
+  constructor(
+    registry: Registry,
+    book: InventoryBook,
+    file: () => { readonly pool: PoolConfig; readonly quorum: QuorumConfig },
+  ) {
     this.#registry = registry;
     this.#book = book;
-    this.#pool = pool;
+    this.#file = file;
   }
 
   host(name: string): ReturnType<Roster["host"]> {
@@ -42,6 +47,10 @@ export class FleetRoster implements Roster {
   }
 
   pool(): PoolConfig {
-    return this.#pool();
+    return this.#file().pool;
+  }
+
+  quorum(): QuorumConfig {
+    return this.#file().quorum;
   }
 }
