@@ -1,4 +1,4 @@
-import { type GateAnswer, type Scope, scopeOf } from "@slipway/controller";
+import { type GateAnswer, type GateQuestion, type Scope, scopeOf } from "@slipway/controller";
 import type { HostScript } from "../simulation/host.ts";
 import type { Chance, World } from "../simulation/world.ts";
 import { guestSentences } from "./guest-actions.ts";
@@ -11,6 +11,8 @@ export class ScriptedChance implements Chance {
   readonly agentCrashes: { host: string; when: string; what: string }[] = [];
   readonly controllerCrashes: { when: string; what: string }[] = [];
   gate: "ok" | "tight" | "deny" | "unknown" = "ok";
+  /** What is denied of a recheck or a heal, and why; each is let go on by default. */
+  readonly denied = new Map<string, string>();
   hintsLost = false;
 
   latencyMs(): number {
@@ -48,7 +50,14 @@ export class ScriptedChance implements Chance {
   gateFate(): { delayMs: number } {
     return { delayMs: 50 };
   }
-  gateAnswer(host: string): GateAnswer {
+  gateAnswer(host: string, about: GateQuestion["about"]): GateAnswer {
+    if (about !== "gate") {
+      const denial = this.denied.get(about);
+      const rule = about === "heal" ? "not-healed" : "quorum";
+      return denial === undefined
+        ? { verdict: "ok", reasons: [] }
+        : { verdict: "deny", reasons: [{ rule, subject: host, text: denial, fix: "" }] };
+    }
     const text = {
       ok: "",
       tight: `${host}: etcd keeps its quorum, with nothing to spare`,
@@ -219,6 +228,29 @@ const sentences: readonly [string, Doing][] = [
         stage.chance.gate = "ok";
       });
     },
+  ],
+  [
+    `(recheck|heal) denied for (\\S+): (.+)`,
+    (stage, [, about = "", time, why = ""]) => {
+      stage.chance.denied.set(about, why);
+      later(stage, time, () => void stage.chance.denied.delete(about));
+    },
+  ],
+  [
+    `service (\\S+) of ${H} refuses to (stop|start): (.+)`,
+    ({ world }, [, name = "", host = "", verb = "", why = ""]) => world.services.refuse(host, name, verb, why),
+  ],
+  [`service (\\S+) of ${H} is mended`, ({ world }, [, name = "", host = ""]) => world.services.mend(host, name)],
+  [
+    `the pool file has no services any more`,
+    ({ world }) => {
+      world.quorum = { ...world.quorum, services: [] };
+    },
+  ],
+  [
+    `override ${H}(?: because (.+))?`,
+    ({ world, runs }, [, host = "", reason = ""]) =>
+      world.command(runs.at(-1) ?? "", { kind: "override", host, reason }),
   ],
   [
     `(lose|repeat) (.+)`,

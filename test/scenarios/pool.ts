@@ -1,5 +1,5 @@
 import type { SimulatedInstance } from "@slipway/agent";
-import type { PoolConfig, RunOptions } from "@slipway/controller";
+import { noQuorum, type PoolConfig, type QuorumConfig, type RunOptions } from "@slipway/controller";
 import { type Stage, stages } from "@slipway/shared";
 import type { HookRun } from "../simulation/executor.ts";
 import type { HostScript } from "../simulation/host.ts";
@@ -14,6 +14,7 @@ export interface Pool {
   /** What lies on the hosts at the beginning. */
   readonly guests: readonly { readonly host: string; readonly instance: SimulatedInstance }[];
   readonly pool: PoolConfig;
+  readonly quorum: QuorumConfig;
 }
 
 export type Yaml = Record<string, unknown>;
@@ -76,6 +77,12 @@ function host(name: string, given: Yaml, defaults: Yaml): HostScript {
   };
 }
 
+/** Of every host, in the order of stopping; the time of stopping and of starting is the world's. */
+function services(kinds: readonly string[]): QuorumConfig["services"] {
+  if (kinds.length === 0) return [];
+  return [{ match: "*", services: kinds.map((kind) => ({ kind, name: "", settings: {}, timeoutMs: 30_000 })) }];
+}
+
 export function poolOf(yaml: Yaml): Pool {
   const options: Record<string, unknown> = { ...OPTIONS };
   for (const [key, value] of Object.entries((yaml["options"] ?? {}) as Yaml)) {
@@ -91,5 +98,10 @@ export function poolOf(yaml: Yaml): Pool {
     showHooks: yaml["show"] === "hooks",
     guests: instances(hosts),
     pool: poolFile((yaml["pool"] ?? {}) as Yaml),
+    quorum: {
+      ...noQuorum,
+      groups: yaml["watched"] === true ? [{ name: "etcd", members: [], needed: 1 }] : [],
+      services: services([yaml["services"] ?? []].flat() as string[]),
+    },
   };
 }

@@ -44,13 +44,14 @@ export function play(folder: string): { text: string; violations: readonly strin
   const timing = { agentTickMs: 1_000, controllerTickMs: 1_000, throughBytes: true, heartbeatMs: 15_000 };
   const world = new World(pool.hosts, chance, timing);
   world.pool = pool.pool;
+  world.quorum = pool.quorum;
   for (const { host, instance } of pool.guests) world.place(host, instance);
   const stage: Stage = { world, chance, pool, runs: [] };
   const lines: string[] = [];
   let waiting = 0;
   const perform = (entry: ScriptEntry) => {
     for (const sentence of [entry.do].flat()) {
-      if (!/^(start( |$)|pause|resume|abort|retry|skip|mark-done|cordon \S+$|uncordon \S+$)/.test(sentence))
+      if (!/^(start( |$)|pause|resume|abort|retry|skip|mark-done|override|cordon \S+$|uncordon \S+$)/.test(sentence))
         world.note("script", "world", sentence);
       act(stage, sentence);
     }
@@ -100,6 +101,7 @@ export function play(folder: string): { text: string; violations: readonly strin
   for (const { entry, left } of triggers) if (left > 0) throw new Error(`script: "${entry.when}" never happened`);
   const ends = [...world.disk.runs.values()].map((run) => endOf(run, world));
   if (pool.guests.length > 0) ends.push(whereabouts(world));
+  if (pool.quorum.services.length > 0) ends.push(["", "services:", ...world.services.rows()].join("\n"));
   return { text: `${[...lines, ...ends].join("\n")}\n`, violations: world.violations };
 }
 

@@ -40,6 +40,10 @@ export class Checker {
       this.#complain(`run ${after.spec.run}: ${"host" in event ? `${event.host}: ` : ""}${rule}`);
     if (event.type === "run-started" || event.type === "run-reopened") this.#exclusive(after);
     if (event.type === "step-started" && event.step === "cordon") this.#goesOut(after, event.host);
+    if (event.type === "step-overridden") this.#world.gate.allowedAt.set(event.host, this.#world.now);
+    if (event.type === "step-started" && (event.step === "Maintenance" || event.step === "reboot"))
+      this.#world.services.isDown(event.host);
+    if (event.type === "step-started" && event.step === "uncordon") this.#world.services.isUp(event.host);
     if (event.type === "step-ended") this.#verdict(after, event.host, event.step, event.attempt, event.result);
     if ((event.type === "step-ended" || event.type === "step-accepted") && ++this.#samples % SAMPLE === 0) {
       const fold = this.#world.variant.reduce ?? reduce;

@@ -357,12 +357,14 @@ export class SimController {
             sinceT: process?.since.get(name) ?? process?.clockBase ?? world.disk.store.engineClock(),
             lastSeen: this.#lastSeen(name),
             cordonedByOperator: world.disk.operatorCordons.has(name),
+            labels: world.host(name).script.labels,
           };
         },
         cluster: (name) => world.hosts.get(name)?.cluster,
         members: (cluster) => world.members(cluster),
         inventories: (cluster) => this.#inventories(self(), cluster),
         pool: () => world.pool,
+        quorum: () => world.quorum,
       },
       trouble: (text) => {
         if (self()?.alive) world.note("warn", "controller", text);

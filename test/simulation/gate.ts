@@ -14,8 +14,9 @@ export class SimGate {
   ask(question: GateQuestion, answer: (a: GateAnswer) => void): void {
     const { delayMs } = this.#world.chance.gateFate();
     this.#world.after(delayMs, () => {
-      const given = this.#world.chance.gateAnswer(question.host);
-      if (given.verdict === "ok" || given.verdict === "tight") this.allowedAt.set(question.host, this.#world.now);
+      const given = this.#world.chance.gateAnswer(question.host, question.about);
+      const isYes = given.verdict === "ok" || given.verdict === "tight";
+      if (isYes && question.about === "gate") this.allowedAt.set(question.host, this.#world.now);
       answer(given);
     });
   }

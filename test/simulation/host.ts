@@ -338,6 +338,7 @@ export class SimHost {
         },
       },
       ...this.#platformFor(process),
+      services: this.world.services.jobs(this, alive),
       log: (level, text) => {
         if (process.alive && level !== "info") this.world.note(level, this.name, `agent: ${text}`);
       },

@@ -4,14 +4,16 @@ import type {
   Coordinator,
   CoordinatorPorts,
   GateAnswer,
+  GateQuestion,
   PoolConfig,
+  QuorumConfig,
   Recorded,
   Run,
   RunOptions,
   reduce,
   Scope,
 } from "@slipway/controller";
-import { defaultPool, describe } from "@slipway/controller";
+import { defaultPool, describe, noQuorum } from "@slipway/controller";
 import { SlipwayError } from "@slipway/shared";
 import { Checker } from "./checker.ts";
 import { SimController } from "./controller.ts";
@@ -20,6 +22,7 @@ import { Guests } from "./guests.ts";
 import { type HostScript, SimHost } from "./host.ts";
 import { Network } from "./network.ts";
 import { EventQueue } from "./queue.ts";
+import { SimServices } from "./services.ts";
 import { Disk } from "./store.ts";
 
 /** 2026-01-01T00:00:00Z. */
@@ -41,7 +44,7 @@ export interface Chance {
   agentCrash(host: string, when: "before" | "after", what: string): boolean;
   controllerCrash(when: "before" | "after", what: string): boolean;
   gateFate(): { delayMs: number };
-  gateAnswer(host: string): GateAnswer;
+  gateAnswer(host: string, about: GateQuestion["about"]): GateAnswer;
 }
 
 /** A deliberately broken part, for tests of the tests. */
@@ -87,6 +90,8 @@ export class World {
   readonly guests: Guests;
   /** The pool file as it stands. */
   pool: PoolConfig = defaultPool;
+  quorum: QuorumConfig = noQuorum;
+  readonly services: SimServices;
   readonly gate: SimGate;
   readonly controller: SimController;
   readonly violations: string[] = [];
@@ -104,6 +109,7 @@ export class World {
     this.disk = new Disk({ recorded: (before, after, recorded) => this.#recorded(before, after, recorded) });
     this.network = new Network(this);
     this.guests = new Guests(this, this.checker.guests);
+    this.services = new SimServices(this);
     this.gate = new SimGate(this);
     this.controller = new SimController(this);
     for (const script of hosts) this.hosts.set(script.name, new SimHost(this, script));

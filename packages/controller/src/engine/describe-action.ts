@@ -48,7 +48,7 @@ function describeService(event: ActionEvent, { service }: ServiceAction): Line[]
   const subject = `service ${serviceName(service)}`;
   if (event.type === "action-abandoned") return [{ subject, text: `${event.verb} given up (${event.reason})` }];
   if (event.type === "action-ended" || event.verb === "service-check") return [];
-  return [{ subject, text: `${event.on}: is ${event.verb === "service-stop" ? "stopped" : "started"}` }];
+  return [{ subject, text: `${event.on}: is being ${event.verb === "service-stop" ? "stopped" : "started"}` }];
 }
 
 const purposeText = {

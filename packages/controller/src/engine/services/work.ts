@@ -73,7 +73,9 @@ function toStop({ fleet, host }: Desk): readonly ServiceTurn[] {
 
 function toStart({ run, host }: Desk): readonly ServiceTurn[] {
   const turn = ({ subject, service }: LedgerRecord): ServiceTurn[] => (service ? [{ subject, service }] : []);
-  return standingOf(run, host).flatMap(turn).reverse();
+  const all = standingOf(run, host).flatMap(turn).reverse();
+  // One that was drained twice stands twice.
+  return all.filter((s, i) => all.findIndex((other) => other.subject === s.subject) === i);
 }
 
 /** What earlier runs, now over, have left stopped on the host is this run's to start. */
@@ -81,10 +83,9 @@ function takeOver(desk: Desk): void {
   const { run, host, fleet } = desk;
   for (const standing of leftBehind(run, host, fleet)) {
     const { kind, subject, change, undo, name, service } = standing.entry;
-    const isOwn = run.ledger.some((l) => l.kind === "service" && l.subject === subject && l.closedAt === undefined);
     const id = `${run.spec.run}:${host.name}:${subject}:from-${standing.run}`;
-    if (!isOwn && service && !run.ledger.some((l) => l.id === id))
-      desk.record({ type: "ledger-opened", id, host: host.name, change, undo, kind, subject, name, service });
+    if (!service || run.ledger.some((l) => l.id === id)) continue;
+    desk.record({ type: "ledger-opened", id, host: host.name, change, undo, kind, subject, name, service });
     desk.takeOver(standing);
   }
 }
@@ -139,6 +140,7 @@ function advance(
   const before = actions.findLast((a) => a.verb !== "service-check") as ServiceRecord;
   if (verdict === "ok") {
     if (direction === "start") settle(desk, turn, done, "it was found well");
+    else if (tries < ATTEMPTS && !isCalledOff) start(desk, turn, "service-stop");
     else settle(desk, turn, "failed", `${whyNot(before)}; it runs`);
     return;
   }
