@@ -69,7 +69,7 @@ export function registerFleet(register: Register, program: Command): Command {
         const response = await context.client.call("whyHost", { host: name ?? "" });
         context.answer(
           () => toPlain(operatorWire.WhyHostResponseSchema, response),
-          () => renderWhy(response.host || (name ?? ""), response.reasons),
+          () => renderWhy(response.host || (name ?? ""), response.reasons, context.columns),
         );
         return 0;
       },

@@ -127,7 +127,9 @@ function hostLines(hosts: readonly operatorWire.HostStanding[], paint: Paint, co
   const lines = [paint.bold("could it go down now?")];
   for (const [n, h] of hosts.entries()) {
     const word = rows[n]?.[2] ?? "";
-    const said = h.reasons.flatMap((r) => {
+    // Beside a no it does not matter that there is no margin.
+    const telling = h.reasons.filter((r) => h.verdict === "tight" || r.rule !== "quorum-tight");
+    const said = telling.flatMap((r) => {
       const [first = "", ...more] = wrap(briefly(r).split(" "), Math.max(20, columns - at - 2));
       return [first, ...more.map((l) => `  ${l}`)];
     });

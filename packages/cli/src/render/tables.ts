@@ -4,7 +4,7 @@ import { scopeText } from "../options/scope.ts";
 import { renderActions } from "./actions.ts";
 import { platformRows } from "./instances.ts";
 import { changeText, clearCommand, renderStages } from "./report.ts";
-import { aboutText, age, clean, dateTime, elapsed, outcomeWord, type Paint, reasonText, table } from "./text.ts";
+import { aboutText, age, clean, dateTime, elapsed, outcomeWord, type Paint, reasonText, table, wrap } from "./text.ts";
 import { hostKind, stageTime, tally } from "./tree.ts";
 
 export function renderRuns(runs: readonly operatorWire.RunView[], now: number, paint: Paint): string[] {
@@ -118,9 +118,15 @@ export function renderHost(host: operatorWire.FleetHost, now: number, paint: Pai
   return lines;
 }
 
-export function renderWhy(host: string, reasons: readonly operatorWire.Reason[]): string[] {
+export function renderWhy(
+  host: string,
+  reasons: readonly operatorWire.Reason[],
+  columns = Number.POSITIVE_INFINITY,
+): string[] {
   if (reasons.length === 0) return [`${host}: in service, nothing holds it`];
-  return reasons.map(aboutText);
+  return reasons.flatMap((reason) =>
+    wrap(aboutText(reason).split(" "), columns - 2).map((line, n) => (n === 0 ? line : `  ${line}`)),
+  );
 }
 
 export function renderLedger(entries: readonly operatorWire.LedgerEntry[], now: number, paint: Paint): string[] {

@@ -9,7 +9,7 @@ import { describe } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
 import { hostsOf, optionsOf, type Plan, planRun, scopeOf } from "../planner/plan.ts";
 import type { ApiPorts } from "./deps.ts";
-import { standingsOf, withinTime } from "./health.ts";
+import { type Standing, standingsOf, withinTime } from "./health.ts";
 import { findInstance } from "./instances.ts";
 import {
   lineView,
@@ -127,12 +127,15 @@ export class RunsApi {
       const text = `the systems of the pool file did not all answer within ${SYSTEMS_MS / 1000} s; each host is asked about at its turn`;
       return [{ rule: "gate-late", subject: "gate", text, fix: "see slipway check" }];
     }
-    return (standings ?? []).flatMap(({ host, verdict, reasons }) => {
-      const words = gateWords[verdict];
+    const told = (standings ?? []).filter((s) => gateWords[s.verdict] !== undefined && s.reasons.length > 0);
+    // One system that cannot be read concerns many hosts and is one piece of news.
+    const alike = Map.groupBy(told, ({ verdict, reasons }) => `${verdict} ${reasons[0]?.text}`);
+    return [...alike.values()].map((those) => {
+      const [{ verdict, reasons }] = those as [Standing, ...Standing[]];
       const [first] = reasons;
-      return words === undefined || first === undefined
-        ? []
-        : [{ rule: `gate-${verdict}`, subject: host, text: `${host} ${words}: ${first.text}`, fix: first.fix }];
+      const hosts = those.map((s) => s.host).join(", ");
+      const text = `${hosts} ${gateWords[verdict]}: ${first?.text}`;
+      return { rule: `gate-${verdict}`, subject: hosts, text, fix: first?.fix ?? "" };
     });
   }
 
