@@ -95,7 +95,7 @@ function chosenSystem({ keeper }: HealthPorts, system: string): (name: string) =
 function touches({ state, sets }: System, hosts: readonly string[]): boolean {
   const members = sets.flatMap((set) => set.members);
   if (members.some((m) => m.host !== undefined && hosts.includes(m.host))) return true;
-  return state === "unknown" && (members.length === 0 || members.some((m) => m.host === undefined));
+  return state === "unknown" && (members.length === 0 || members.some((m) => m.isUnplaced));
 }
 
 function systemView({ keeper }: HealthPorts, system: System, { views }: Reading, evidence: boolean) {

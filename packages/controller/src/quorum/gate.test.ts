@@ -66,6 +66,14 @@ test("a system that cannot be read is a no, also when its members are not known"
   expect(ask(system([set(three, 2)], { state: "unknown" }), ["h1"]).verdict).toBe("unknown");
 });
 
+test("a member that nobody can place may be on any host: a no for all of them", () => {
+  const lost = { name: "m1", votes: 1, state: "up", roles: [], note: "", isUnplaced: true } as const;
+  const sets = [{ ...set(three, 2), members: [...set(three, 2).members, lost] }];
+  expect(ask(system(sets, { state: "unknown", reasons: ["m1 runs on no host of the pool"] }), ["h9"]).verdict).toBe(
+    "unknown",
+  );
+});
+
 test("repairs with every member up are a no, also beside hosts that are out", () => {
   const healing = system([set([...three, "h4", "h5"], 3)], { state: "degraded", reasons: ["12 entries to heal"] });
   expect(ask(healing, ["h1"]).reasons[0]?.text).toBe("etcd is not whole: 12 entries to heal");

@@ -45,12 +45,12 @@ interface Finding {
   readonly fix: string;
 }
 
-/** A system whose members are not known could have one anywhere. */
+/** A system whose members are not known, or of which nobody can tell where they run, could have one anywhere. */
 function touches(system: System, { going, out }: GateQuestion): boolean {
   if (system.own && system.own.going.length > 0) return true;
   if (system.sets.length === 0) return true;
   const leaving = [...going, ...out];
-  return system.sets.some((set) => set.members.some((m) => isOn(m, leaving)));
+  return system.sets.some((set) => set.members.some((m) => m.isUnplaced || isOn(m, leaving)));
 }
 
 function judge(system: System, question: GateQuestion): Finding[] {

@@ -60,13 +60,15 @@ function mergeSets(views: readonly View[], where: Whereabouts, reasons: string[]
       const first = sightings[0]?.member;
       const address = first?.host ?? "";
       const host = where.hostOf(address);
-      if (host === undefined && !where.outside.includes(address))
+      const isUnplaced = host === undefined && !where.outside.includes(address);
+      if (isUnplaced)
         reasons.push(
           `${setName}: ${memberName} runs on ${address === "" ? "an unnamed host" : address}, which is no host of the pool; list it under "outside" if that is right`,
         );
       return {
         name: memberName,
         ...(host === undefined ? {} : { host }),
+        ...(isUnplaced ? { isUnplaced } : {}),
         votes: Math.min(...sightings.map((s) => s.member.votes)),
         state: states.has("down") ? "down" : states.size === 1 && states.has("up") ? "up" : "unknown",
         roles: [...new Set(sightings.flatMap((s) => s.member.roles))],

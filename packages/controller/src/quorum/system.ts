@@ -32,6 +32,8 @@ export interface Member {
   readonly name: string;
   /** Host of the pool that it runs on; undefined for one that runs elsewhere and stays up whatever the pool does. */
   readonly host?: string;
+  /** It runs on a host, and nobody can tell on which: it may be any. */
+  readonly isUnplaced?: true;
   readonly votes: number;
   readonly state: "up" | "down" | "unknown";
   readonly roles: readonly string[];
