@@ -41,7 +41,12 @@ const healthy = (change: Partial<SystemHealth> = {}): SystemHealth => ({
 
 function gate(
   answers: (r: ProbeRequest) => SystemHealth,
-  change: { out?: string[]; silent?: string[]; config?: Partial<QuorumConfig> } = {},
+  change: {
+    out?: string[];
+    silent?: string[];
+    config?: Partial<QuorumConfig>;
+    instances?: Record<string, object>;
+  } = {},
 ) {
   const asked: ProbeRequest[] = [];
   const inventories = ["h1", "h2", "h3"].map(
@@ -51,7 +56,7 @@ function gate(
         labels: {},
         connected: !change.silent?.includes(host),
         readT: 0,
-        inventory: { problem: "", instances: [] },
+        inventory: { problem: "", instances: [change.instances?.[host] ?? []].flat() },
       }) as unknown as HostInventory,
   );
   const subject = new QuorumGate({
@@ -118,4 +123,25 @@ test("a host has healed once every view says so", async () => {
     r.host === "h3" ? healthy({ state: "degraded", reasons: ["3 entries to heal"] }) : healthy(),
   );
   expect(await healing.subject.healed("h1")).toEqual(["etcd-main is not whole: 3 entries to heal"]);
+});
+
+test("an instance that starts after its host has healed does not keep it from healing", async () => {
+  const members = ["ns1", "ns2", "ns3"].map((name) => ({ kind: "instance" as const, name }));
+  const on = (name: string, state: string) => ({ uuid: name, name, state });
+  const instances = { h1: on("ns1", "shutoff"), h2: on("ns2", "running"), h3: on("ns3", "running") };
+  const { subject } = gate(() => healthy(), { config: { groups: [{ name: "dns", members, needed: 2 }] }, instances });
+  const { systems } = await subject.read([], []);
+  expect(systems.find((s) => s.name === "group dns")?.state).toBe("degraded");
+  expect(await subject.healed("h1")).toEqual([]);
+});
+
+test("heal is asked of those who come back, the way out of those who go", async () => {
+  const degraded = healthy({ state: "degraded", reasons: ["3 entries to heal"] });
+  const { subject } = gate(() => degraded);
+  const question = { run: "r1", host: "h1", cluster: "c1", out: [] };
+  const told = await new Promise((resolve) => subject.ask({ ...question, about: "heal" }, resolve));
+  expect(told).toEqual({
+    verdict: "deny",
+    reasons: [{ rule: "not-healed", subject: "h1", text: "etcd-main is not whole: 3 entries to heal", fix: "" }],
+  });
 });

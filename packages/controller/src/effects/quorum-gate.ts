@@ -65,7 +65,11 @@ export class QuorumGate implements Gate {
   async healed(host: string): Promise<string[]> {
     const away = this.#away([host], []);
     const { systems } = await this.read([], away, { fromAll: true });
-    return notHealed(systems, host, away);
+    // Instances that were stopped for the host's turn start after it has healed; their groups are the next gate's affair.
+    const groups = this.#ports.config().groups.filter((g) => g.members.some((m) => m.kind === "instance"));
+    const later = new Set(groups.map((g) => `group ${g.name}`));
+    const own = systems.filter((s) => !later.has(s.name));
+    return notHealed(own, host, away);
   }
 
   /** The largest set of these hosts that could go together now; verified with the systems that answer for themselves. */

@@ -221,7 +221,7 @@ function retried(host: HostRun, op: RunOptions["op"]): HostRun {
         op === "restore" ||
         host.resumeAt === "services-start" ||
         host.resumeAt === "heal" ||
-        host.steps.slice(host.from).some((s) => isWork(s.step));
+        host.steps.slice(host.from).some((s) => isWork(s.step) && s.result?.verdict === "ok");
       return { ...reset(host), resumeAt: isThrough ? last : "drain" };
     }
     const again = last === "reboot" || last === "restore" || last === "uncordon" ? last : work;
