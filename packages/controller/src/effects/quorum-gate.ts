@@ -65,10 +65,11 @@ export class QuorumGate implements Gate {
   async healed(host: string): Promise<string[]> {
     const away = this.#away([host], []);
     const { systems } = await this.read([], away, { fromAll: true });
-    // Instances that were stopped for the host's turn start after it has healed; their groups are the next gate's affair.
+    // Instances that were stopped for the host's turn start after it has healed; of their groups only what runs here is waited for.
     const groups = this.#ports.config().groups.filter((g) => g.members.some((m) => m.kind === "instance"));
     const later = new Set(groups.map((g) => `group ${g.name}`));
-    const own = systems.filter((s) => !later.has(s.name));
+    const isLate = ({ sets }: System) => sets.every((s) => s.members.every((m) => m.host !== host || m.state === "up"));
+    const own = systems.filter((s) => !later.has(s.name) || !isLate(s));
     return notHealed(own, host, away);
   }
 
