@@ -133,6 +133,6 @@ export function changeText(entry: Pick<operatorWire.LedgerEntry, "change" | "ins
 export function clearCommand(entry: Pick<operatorWire.LedgerEntry, "undo" | "host" | "kind" | "note">): string {
   const host = clean(entry.host);
   const restore = `slipway restore ${host}`;
-  if (entry.kind === "instance" || entry.note.includes(restore)) return restore;
+  if (entry.kind === "instance" || entry.kind === "service" || entry.note.includes(restore)) return restore;
   return entry.undo.startsWith("uncordon") ? `slipway uncordon ${host}` : clean(entry.undo);
 }
