@@ -70,6 +70,7 @@ export function instance(uuid: string, change: Partial<Instance> = {}): Instance
     cpuMode: "",
     cpuModel: "",
     cpuFeatures: [],
+    cpuDisabled: [],
     machineType: "",
     virtType: "qemu",
     nics: [],

@@ -28,7 +28,7 @@ export function processor(instance: Instance, from: string, here: HostCapacity, 
     return features([...here.cpuFeatures, ...instance.cpuFeatures]);
   }
   const model = instance.cpuModel;
-  if (model !== "" && !about.models.has(model))
+  if (model !== "" && !about.models.has(model) && !runsWithout(instance, here, there))
     return [
       {
         rule: "cpu-model",
@@ -37,6 +37,17 @@ export function processor(instance: Instance, from: string, here: HostCapacity, 
       },
     ];
   return features(instance.cpuFeatures);
+}
+
+/**
+ * A guest with "host-model" runs a model less some features, on hosts that do not list the model as one that they can run. Another host
+ * can do that too if its processor has all that the present one has; the last word is the target's, when it compares the two.
+ * Emulated processors lack nothing by accident, so there the list counts.
+ */
+function runsWithout({ cpuModel, cpuDisabled, virtType }: Instance, here: HostCapacity, there: HostCapacity): boolean {
+  if (virtType !== "kvm" || cpuDisabled.length === 0 || factsOf(here).models.has(cpuModel)) return false;
+  const about = factsOf(there);
+  return here.cpuVendor === there.cpuVendor && here.cpuFeatures.every((f) => about.features.has(f));
 }
 
 /**

@@ -43,6 +43,10 @@ describe("an instance can live on another host", () => {
       { vm: { cpuMode: "host-passthrough" }, to: { cpuFeatures: ["avx", "avx2", "new"] } },
     ],
     [
+      "with the features that its host has, when its CPU model is listed on neither",
+      { vm: { virtType: "kvm", cpuModel: "Icelake", cpuDisabled: ["hle"] } },
+    ],
+    [
       "with a label that it requires",
       { vm: { metadata: { requires: "ssd, rack=r1" } }, labels: { ssd: "", rack: "r1" } },
     ],
@@ -149,6 +153,20 @@ describe("an instance cannot live on a host", () => {
       "network: has no known network device eno1 (direct)",
     ],
     ["without its CPU model", { vm: { cpuModel: "Icelake" } }, "cpu-model: is not able to run the CPU model Icelake"],
+    [
+      "without its CPU model less some features, and with a lesser processor",
+      { vm: { virtType: "kvm", cpuModel: "Icelake", cpuDisabled: ["hle"] }, to: { cpuFeatures: ["avx"] } },
+      "cpu-model: is not able to run the CPU model Icelake",
+    ],
+    [
+      "without its CPU model less some features, of an emulated processor",
+      {
+        vm: { virtType: "qemu", cpuModel: "Icelake", cpuDisabled: ["hle"] },
+        from: { virtTypes: ["qemu"] },
+        to: { virtTypes: ["qemu"] },
+      },
+      "cpu-model: is not able to run the CPU model Icelake",
+    ],
     [
       "without a CPU feature that it has",
       { vm: { cpuMode: "host-model", cpuModel: "Haswell", cpuFeatures: ["avx", "avx512f"] } },

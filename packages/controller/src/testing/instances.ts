@@ -19,6 +19,7 @@ export function instance(name: string, over: Partial<Instance> = {}): Instance {
     cpuMode: "custom",
     cpuModel: "qemu64",
     cpuFeatures: [],
+    cpuDisabled: [],
     machineType: "pc-i440fx-7.2",
     virtType: "kvm",
     nics: [{ kind: "bridge", source: "br0" }],

@@ -47,7 +47,16 @@ export const uuidOf = (n: number) => `00000000-0000-4000-8000-${String(n).padSta
 export function instance(n: number, over: Partial<Instance> = {}): Instance {
   return {
     ...{ uuid: uuidOf(n), name: `vm${n}`, state: "running", stateReason: "", vcpus: 1, memoryMib: 1024 },
-    ...{ memoryMaxMib: 1024, hugepageKib: 0, disks: [], devices: [], cpuMode: "", cpuModel: "", cpuFeatures: [] },
+    ...{
+      memoryMaxMib: 1024,
+      hugepageKib: 0,
+      disks: [],
+      devices: [],
+      cpuMode: "",
+      cpuModel: "",
+      cpuFeatures: [],
+      cpuDisabled: [],
+    },
     ...{ machineType: "", virtType: "kvm", nics: [], autostart: false, persistent: true, guestAgent: false },
     ...{ metadata: {}, generation: 0, job: "", saved: false, numaNodes: [], pinned: "", startedAtMs: 0n },
     ...over,

@@ -68,6 +68,7 @@ const plain: Omit<Instance, "uuid" | "name"> = {
   cpuMode: "",
   cpuModel: "",
   cpuFeatures: [],
+  cpuDisabled: [],
   machineType: "",
   virtType: "",
   nics: [],

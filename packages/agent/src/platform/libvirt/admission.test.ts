@@ -22,7 +22,14 @@ const inventory: Inventory = {
 const vm: Instance = {
   ...{ uuid: "aaaaaaaa-0000-4000-8000-000000000001", name: "vm1", state: "running", stateReason: "", job: "" },
   ...{ vcpus: 1, memoryMib: 1_024, memoryMaxMib: 1_024, hugepageKib: 0, devices: [], cpuMode: "custom" },
-  ...{ cpuModel: "Haswell", cpuFeatures: ["avx2"], machineType: "pc-q35-7.2", virtType: "kvm", autostart: false },
+  ...{
+    cpuModel: "Haswell",
+    cpuFeatures: ["avx2"],
+    cpuDisabled: [],
+    machineType: "pc-q35-7.2",
+    virtType: "kvm",
+    autostart: false,
+  },
   ...{ persistent: true, guestAgent: false, metadata: {}, generation: 0, saved: false, numaNodes: [], pinned: "" },
   nics: [{ kind: "bridge", source: "br0" }],
   startedAtMs: 0n,
@@ -100,8 +107,13 @@ describe("processors", () => {
     expect(cpuXml(vm)).toBe(
       "<cpu mode='custom' match='exact'><model>Haswell</model><feature policy='require' name='avx2'/></cpu>",
     );
-    expect(cpuXml({ cpuModel: "", cpuFeatures: [] })).toBeUndefined();
-    expect(cpuXml({ cpuModel: "a'/><x", cpuFeatures: [] })).toBeUndefined();
+    // As a guest with host-model runs on a host whose microcode has taken TSX away.
+    expect(cpuXml({ ...vm, cpuDisabled: ["hle", "rtm"] })).toBe(
+      "<cpu mode='custom' match='exact'><model>Haswell</model><feature policy='require' name='avx2'/><feature policy='disable' name='hle'/><feature policy='disable' name='rtm'/></cpu>",
+    );
+    expect(cpuXml({ ...vm, cpuDisabled: ["a'/><x"] })).toBeUndefined();
+    expect(cpuXml({ cpuModel: "", cpuFeatures: [], cpuDisabled: [] })).toBeUndefined();
+    expect(cpuXml({ cpuModel: "a'/><x", cpuFeatures: [], cpuDisabled: [] })).toBeUndefined();
   });
   test("fit, lack something, or it is not known", () => {
     const answer = (state: "ok" | "failed", stdout: string, text = "") => cpuAnswer({ state, stdout, text }, "Haswell");

@@ -114,10 +114,16 @@ export function pagesOf(mib: number, pageKib: number): number {
 }
 
 /** The processor that the guest sees, for hypervisor-cpu-compare; undefined when it names none. */
-export function cpuXml({ cpuModel, cpuFeatures }: Pick<Instance, "cpuModel" | "cpuFeatures">): string | undefined {
+export function cpuXml({
+  cpuModel,
+  cpuFeatures,
+  cpuDisabled,
+}: Pick<Instance, "cpuModel" | "cpuFeatures" | "cpuDisabled">): string | undefined {
   // Names of the emulator's models and features; nothing else gets into the document.
-  if (![cpuModel, ...cpuFeatures].every((word) => /^[A-Za-z0-9._-]+$/.test(word))) return undefined;
-  const features = cpuFeatures.map((name) => `<feature policy='require' name='${name}'/>`).join("");
+  if (![cpuModel, ...cpuFeatures, ...cpuDisabled].every((word) => /^[A-Za-z0-9._-]+$/.test(word))) return undefined;
+  const asked = (policy: string, names: readonly string[]) =>
+    names.map((name) => `<feature policy='${policy}' name='${name}'/>`).join("");
+  const features = asked("require", cpuFeatures) + asked("disable", cpuDisabled);
   return `<cpu mode='custom' match='exact'><model>${cpuModel}</model>${features}</cpu>`;
 }
 

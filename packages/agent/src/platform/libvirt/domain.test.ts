@@ -29,6 +29,7 @@ describe("a definition", () => {
       cpuMode: "custom",
       cpuModel: "qemu64",
       cpuFeatures: ["hypervisor", "lahf_lm"],
+      cpuDisabled: [],
       machineType: "pc-i440fx-7.2",
       virtType: "qemu",
       nics: [{ kind: "bridge", source: "br0" }],
@@ -50,6 +51,7 @@ describe("a definition", () => {
       cpuMode: "host-model",
       cpuModel: "",
       cpuFeatures: ["avx2"],
+      cpuDisabled: ["vmx"],
       virtType: "kvm",
       metadata: { policy: "leave", home: "hv1", apart: "ns" },
       nics: [

@@ -25,6 +25,7 @@ export type Definition = Pick<
   | "cpuMode"
   | "cpuModel"
   | "cpuFeatures"
+  | "cpuDisabled"
   | "machineType"
   | "virtType"
   | "nics"
@@ -62,6 +63,9 @@ export function parseDomain(xml: string): Definition {
     cpuFeatures: children(cpu, "feature")
       // A feature without a policy is required.
       .filter((one) => ["require", "force", ""].includes(attribute(one, "policy")))
+      .map((one) => attribute(one, "name")),
+    cpuDisabled: children(cpu, "feature")
+      .filter((one) => ["disable", "forbid"].includes(attribute(one, "policy")))
       .map((one) => attribute(one, "name")),
     machineType: attribute(child(domain, "os/type"), "machine"),
     virtType: attribute(domain, "type"),

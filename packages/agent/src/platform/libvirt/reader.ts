@@ -252,6 +252,7 @@ function unreadable(uuid: string): Instance {
     cpuMode: "",
     cpuModel: "",
     cpuFeatures: [],
+    cpuDisabled: [],
     machineType: "",
     virtType: "",
     nics: [],

@@ -57,6 +57,7 @@ const instanceFile = z
     cpuMode: text,
     cpuModel: text,
     cpuFeatures: texts,
+    cpuDisabled: texts,
     machineType: text,
     virtType: text,
     nics: z.array(z.strictObject({ kind: text, source: text })),

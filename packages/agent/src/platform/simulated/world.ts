@@ -111,6 +111,7 @@ export function plainInstance(uuid: string, name: string): SimulatedInstance {
     cpuMode: "",
     cpuModel: "",
     cpuFeatures: [],
+    cpuDisabled: [],
     machineType: "q35",
     virtType: "kvm",
     nics: [],
