@@ -367,4 +367,21 @@ describe("a drain", () => {
     expect(pool.running().every((l) => !l.includes("hv1"))).toBe(true);
     expect(pool.sent.length).toBeLessThan(all.length * 4);
   });
+
+  test("an instance that is on neither side after its migration holds the run; forced, it fails its host by name", () => {
+    for (const forced of [false, true]) {
+      const pool = new TestPool({ hv1: [instance(1)], hv2: [] });
+      pool.fate = (_h, t) => {
+        if (t.verb !== "move") return undefined;
+        pool.after(100, () => pool.host("hv1").instances.delete(uuidOf(1)));
+        return { verdict: "interrupted", reason: "cut off", takesMs: 200 };
+      };
+      pool.start(["hv1"], { forced, return: "none" });
+      pool.settle(200_000);
+      if (forced) expect(pool.report().hosts[0]).toMatchObject({ outcome: "failed", reasonCode: "drain-blocked" });
+      else expect(pool.coordinator.run("r1")?.held?.rule).toBe("instance-lost");
+      expect(pool.report().hosts[0]?.reason ?? "").toMatch(forced ? /vm1 is neither on hv1 nor on hv2/ : /^$/);
+      expect(stepsOf(pool, "hv1")).not.toContain("Maintenance");
+    }
+  });
 });

@@ -52,6 +52,11 @@ export function drain(desk: Desk, step: StepRecord): void {
     (d) => !isKnownGone(host, picture, d.instance.uuid),
   );
   if (tell(desk, here)) return;
+  const lost = whereabouts(desk, step);
+  if (lost) {
+    blocked(desk, step, ops, lost);
+    return;
+  }
   const left = here.filter((d) => d.how !== "stay");
   if (left.length === 0) {
     if (ops.length > 0) return;
@@ -150,6 +155,17 @@ function moveOn(desk: Desk, step: StepRecord, ops: readonly Op[], left: readonly
   for (const d of stops)
     if (d.settled.tier === stops[0]?.settled.tier)
       beginStop(desk, d.instance, d.how === "save" ? "save" : "stop", d.how === "move" ? "consent" : d.by);
+}
+
+/** A migration was given up and no host shows its instance since: a host that shows nothing of it is not empty for that. */
+function whereabouts({ host, fleet }: Desk, step: StepRecord): string | undefined {
+  const shown = (uuid: string) =>
+    fleet.inventoriesOf(host.cluster).some((p) => p.inventory.instances.some((i) => i.uuid === uuid && isAlive(i)));
+  const given = host.settled.find(
+    (s) =>
+      s.outcome === "failed" && s.purpose === "drain" && s.to !== undefined && s.t >= step.startedT && !shown(s.uuid),
+  );
+  return given?.reason;
 }
 
 /** Its host's agent has not said yet that it takes no instances: until then the host may fill as fast as it is emptied. */
