@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import type { Answer } from "./answer.ts";
 import type { RunOptions } from "./probe.ts";
+import { inUnit, isInstalled } from "./sandbox.ts";
 
 const MAX_BYTES = 8 * 1024 ** 2;
 const MAX_ERROR_BYTES = 64 * 1024;
@@ -9,6 +10,8 @@ const CLOSE_MS = 1_000;
 
 export interface CommandOptions extends Required<Pick<RunOptions, "timeoutMs">>, Pick<RunOptions, "env"> {
   readonly signal?: AbortSignal;
+  /** The agent is in its unit's sandbox. Default: what the unit says, `SLIPWAY_SANDBOX=yes`. */
+  readonly isSandboxed?: boolean;
   /** Bytes of standard output that are read; more make the answer unreadable. Default 8 MiB. */
   readonly maxBytes?: number;
 }
@@ -19,7 +22,12 @@ export interface CommandOptions extends Required<Pick<RunOptions, "timeoutMs">>,
  */
 export function runCommand(argv: readonly string[], options: CommandOptions): Promise<Answer> {
   const { timeoutMs, env, signal, maxBytes = MAX_BYTES } = options;
-  const [program = "", ...args] = argv;
+  const { isSandboxed = process.env["SLIPWAY_SANDBOX"] === "yes" } = options;
+  const [name = ""] = argv;
+  const given = { ...env, LC_ALL: "C" };
+  if (isSandboxed && !isInstalled(name))
+    return Promise.resolve({ stdout: "", stderr: "", timedOut: false, problem: `${name} is not installed` });
+  const [program = "", ...args] = isSandboxed ? inUnit({ argv, env: given, timeoutMs }) : argv;
   return new Promise((resolve) => {
     const out: Buffer[] = [];
     const err: Buffer[] = [];
@@ -44,7 +52,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions): Pr
       });
     };
     const child = spawn(program, args, {
-      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: process.env["HOME"] ?? "/", ...env, LC_ALL: "C" },
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: process.env["HOME"] ?? "/", ...given },
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });
