@@ -117,6 +117,37 @@ test("names the largest set that could go", async () => {
   expect(await subject.safeSet(["h1", "h2", "h3"])).toEqual(["h1"]);
 });
 
+test("a system that locks itself is asked by one host at a time, whatever is asked of it at once", async () => {
+  let asking = 0;
+  let most = 0;
+  const inventories = ["h1", "h2", "h3"].map(
+    (host) =>
+      ({
+        host,
+        labels: {},
+        connected: true,
+        readT: 0,
+        inventory: { problem: "", instances: [] },
+      }) as unknown as HostInventory,
+  );
+  const subject = new QuorumGate({
+    config: () => ({ ...noQuorum, probes: [{ ...probe, system: "gluster" }] }),
+    read: async () => {
+      most = Math.max(most, ++asking);
+      await new Promise(setImmediate);
+      asking--;
+      return healthy();
+    },
+    inventories: () => inventories,
+    isFresh: () => true,
+    out: () => [],
+    stopsWith: () => false,
+  });
+  const answers = await Promise.all([subject.mayGo(["h1"], []), subject.mayGo(["h2"], []), subject.healed("h3")]);
+  expect(most).toBe(1);
+  expect(answers).toMatchObject([{ verdict: "tight" }, { verdict: "tight" }, []]);
+});
+
 test("a host has healed once every view says so", async () => {
   expect(await gate(() => healthy()).subject.healed("h1")).toEqual([]);
   const healing = gate((r) =>

@@ -31,6 +31,8 @@ export interface Reading {
  */
 export class QuorumGate implements Gate {
   readonly #ports: QuorumPorts;
+  /** Probe -> its last question, of systems that are asked one at a time. */
+  readonly #asked = new Map<string, Promise<View[]>>();
 
   constructor(ports: QuorumPorts) {
     this.#ports = ports;
@@ -157,12 +159,13 @@ export class QuorumGate implements Gate {
       0,
       fromAll ? probe.from.length : probe.views,
     );
-    const seen = await Promise.all(
-      chosen.map(async (from): Promise<View> => {
-        const { system, settings, timeoutMs } = probe;
-        return { from, health: await this.#ports.read({ host: from, system, settings, timeoutMs, going }) };
-      }),
-    );
+    const view = async (from: string): Promise<View> => {
+      const { system, settings, timeoutMs } = probe;
+      return { from, health: await this.#ports.read({ host: from, system, settings, timeoutMs, going }) };
+    };
+    const seen = locksItself.has(probe.system)
+      ? await this.#inTurn(probe.name, chosen, view)
+      : await Promise.all(chosen.map(view));
     const names = new Set(hosts.map((h) => h.host));
     const hostOf = (address: string) => hostNamed(address, names, probe.aliases);
     const merged = mergeViews(probe.name, seen, { hostOf, outside: probe.outside });
@@ -173,6 +176,18 @@ export class QuorumGate implements Gate {
     }
     const own = ownAnswer(seen, going);
     return { system: own ? { ...merged, own } : merged, seen };
+  }
+
+  /** One host after another, and one question after another. */
+  #inTurn(probe: string, hosts: readonly string[], view: (from: string) => Promise<View>): Promise<View[]> {
+    const before = this.#asked.get(probe) ?? Promise.resolve([]);
+    const seen = before.then(async () => {
+      const views: View[] = [];
+      for (const host of hosts) views.push(await view(host));
+      return views;
+    });
+    this.#asked.set(probe, seen);
+    return seen;
   }
 
   async #groups(config: QuorumConfig, out: readonly string[]): Promise<System[]> {
@@ -212,6 +227,9 @@ export class QuorumGate implements Gate {
 
 /** Kinds of systems that say themselves whether hosts may go. */
 const answersForItself: ReadonlySet<string> = new Set(["ceph", "rabbitmq", "command"]);
+
+/** Systems whose commands take a lock of the whole cluster: two at once get in each other's way, and one of them is told nothing. */
+const locksItself: ReadonlySet<string> = new Set(["gluster"]);
 
 /** Bound on a member's check, in milliseconds. */
 const CHECK_MS = 5_000;
