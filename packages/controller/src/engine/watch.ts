@@ -5,7 +5,9 @@ import type { Run, StepRecord } from "../domain/run.ts";
 import { isStage, type StepName, steps } from "../domain/words.ts";
 import { budgetDenial, type OutHost, outTogether } from "./budget.ts";
 import type { Desk } from "./desk.ts";
+import { dutiesOf } from "./evacuate/duties.ts";
 import { CANNOT_EMPTY, rehearseTurn } from "./evacuate/empty.ts";
+import { hasNoPlatform, pictureOf, staleness } from "./evacuate/pictures.ts";
 import { WITHDRAWN } from "./turn.ts";
 
 /** A host that is not connected when its first check is due is waited for at most this long: nothing has been changed yet. */
@@ -70,6 +72,34 @@ export function watchSystems(desk: Desk, s: StepRecord): void {
   desk.unknown(waiting);
 }
 
+/**
+ * Has something been started on an empty host whose agent has not taken the step yet that takes it down? It may have been away since
+ * the step was resolved on, so its present picture counts, and until there is one the step is not sent.
+ */
+function isFilledAgain(desk: Desk, s: StepRecord): boolean {
+  if (s.step !== "Maintenance" && s.step !== "reboot") return false;
+  const { run, host, fleet, now } = desk;
+  const picture = pictureOf(fleet, host.cluster, host.name);
+  if (hasNoPlatform(picture)) return false;
+  const stale = staleness(host.name, picture, now);
+  if (stale || picture === undefined) {
+    if (stale) desk.wait(stale);
+    desk.expired(now + 1_000);
+    return true;
+  }
+  const duty = dutiesOf(picture, fleet.pool, run.spec.options).find((d) => d.how !== "stay" || d.problem !== undefined);
+  if (duty === undefined) return false;
+  const filled = {
+    rule: "started-meanwhile",
+    subject: host.name,
+    text: `${host.name} was empty, and instance ${duty.instance.name} has been started there before ${s.step}`,
+    fix: `stop it or move it away; or settle the host: slipway run skip ${run.spec.run} ${host.name}`,
+  };
+  desk.wait(filled);
+  desk.unknown(filled);
+  return true;
+}
+
 function askGate(desk: Desk, { host, step, attempt }: StepRecord, out: readonly OutHost[]): void {
   const { options, run } = desk.run.spec;
   desk.effect({
@@ -89,8 +119,9 @@ export function watchAgent(desk: Desk, s: StepRecord): void {
   const fact = desk.fleet.host(s.host);
   const connected = fact?.connected === true;
   if (connected) {
-    if (s.acceptedT === undefined) desk.effect({ do: "start-step", ref, task: taskOf(run, s.step) });
-    else desk.effect({ do: "query-step", ref, everyMs: options.pingIntervalMs });
+    if (s.acceptedT === undefined) {
+      if (!isFilledAgain(desk, s)) desk.effect({ do: "start-step", ref, task: taskOf(run, s.step) });
+    } else desk.effect({ do: "query-step", ref, everyMs: options.pingIntervalMs });
     if (s.acceptedT !== undefined && isStage(s.step) && (run.abort?.now || host.directed))
       desk.effect({
         do: "cancel-step",

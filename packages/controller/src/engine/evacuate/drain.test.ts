@@ -368,6 +368,29 @@ describe("a drain", () => {
     expect(pool.sent.length).toBeLessThan(all.length * 4);
   });
 
+  test("Maintenance is not sent to a host that was away when it was due, and on which an instance was started meanwhile", () => {
+    const pool = new TestPool({ hv1: [instance(1)], hv2: [] });
+    const began = () => pool.sent.some((s) => s.command.kind === "start" && s.command.ref.step === "Maintenance");
+    const stop = pool.coordinator.onUpdate(({ recorded: { event } }) => {
+      if (event.type !== "step-started" || event.step !== "Maintenance") return;
+      stop();
+      pool.disconnect("hv1");
+      pool.after(2_000, () => {
+        pool.host("hv1").instances.set(uuidOf(9), instance(9));
+        pool.connect("hv1");
+      });
+    });
+    pool.start(["hv1"], { return: "none" });
+    pool.settle(60_000);
+    expect(pool.coordinator.run("r1")?.held).toMatchObject({ rule: "started-meanwhile", subject: "hv1" });
+    expect(began()).toBe(false);
+    pool.host("hv1").instances.delete(uuidOf(9));
+    pool.coordinator.worldChanged();
+    pool.settle();
+    expect(began()).toBe(true);
+    expect(pool.report().outcome).toBe("succeeded");
+  });
+
   test("an instance that is on neither side after its migration holds the run; forced, it fails its host by name", () => {
     for (const forced of [false, true]) {
       const pool = new TestPool({ hv1: [instance(1)], hv2: [] });
