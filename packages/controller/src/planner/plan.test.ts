@@ -59,6 +59,14 @@ const order = (scope: Partial<typeof none>, options = {}) =>
     (h) => `${h.wave}:${h.cluster}:${h.name}`,
   );
 
+test("a drain of more hosts of a cluster than may be out is refused: it would never end", () => {
+  expect(() => order({ hosts: ["hv1", "hv2", "hv3"] }, { op: "drain" })).toThrow(
+    "drain: 2 hosts of cluster c1 would stay out together, and at most 1 may; drain fewer at once, or allow it: --max-out 2",
+  );
+  expect(order({ hosts: ["hv1", "hv2"] }, { op: "drain", maxOut: 2 })).toEqual(["1:c1:hv1", "1:c1:hv2"]);
+  expect(order({ hosts: ["hv1", "hv3"] }, { op: "drain" })).toEqual(["1:c1:hv1", "2:c2:hv3"]);
+});
+
 describe("the order of a run", () => {
   test.each([
     [{ zones: ["z1"] }, ["1:c1:hv1", "2:c1:hv2", "3:c2:hv3", "4:c2:hv10"]],

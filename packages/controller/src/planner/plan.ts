@@ -112,6 +112,7 @@ function byCluster(hosts: readonly KnownHost[]): [string, KnownHost[]][] {
 /** Computes what a run would do; the same function makes the run, so `plan` and `start` cannot differ. */
 export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunOptions, around: Surroundings): Plan {
   const chosen = resolve(fleet, scope);
+  if (options.op === "drain") refuseEndlessDrain(chosen, options.maxOut);
   const hosts: PlannedHost[] = [];
   let wave = 0;
   for (const [cluster, members] of byCluster(chosen))
@@ -179,6 +180,17 @@ export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunO
   blockers.push(...evacuation.blockers.filter((b) => !b.isUnknown || !away.has(b.host)).map((b) => b.reason));
   warnings.push(...evacuation.warnings);
   return { scope, options, hosts, steps, skipped, blockers, warnings, evacuation };
+}
+
+/** What is drained stays out, so the hosts beyond the budget would be waited for without an end. Errors: `bad-input`. */
+function refuseEndlessDrain(chosen: readonly KnownHost[], maxOut: number): void {
+  for (const [cluster, { length }] of byCluster(chosen))
+    if (length > maxOut)
+      throw new SlipwayError(
+        "bad-input",
+        `drain: ${length} hosts of cluster ${cluster} would stay out together, and at most ${maxOut} may`,
+        { fix: `drain fewer at once, or allow it: --max-out ${length}` },
+      );
 }
 
 function evacuationOf(
