@@ -1,0 +1,149 @@
+import { existsSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CONTROLLER, Pool, unable, until } from "./kit.ts";
+import { etcdIsHealthy } from "./lib/etcd.ts";
+import { putFile } from "./lib/lab.ts";
+
+const features = { etcd: true, gluster: true };
+const endpoints = ["hv1", "hv2", "hv3"].map((host) => `http://${host}:2379`).join(",");
+
+const poolFile = `
+probes:
+  - { name: etcd, system: etcd, from: [hv1, hv2, hv3], settings: { endpoint: "http://{host}:2379" } }
+  - { name: gluster, system: gluster, from: [hv1, hv2, hv3], timeout: 15s }
+services:
+  - match: "hv*"
+    stop:
+      - kind: gluster-mounts
+      - kind: gluster
+      - kind: etcd
+        settings: { endpoint: "http://{host}:2379" }
+`;
+
+/** Writes to both volumes and to etcd without a pause; whatever fails is kept. */
+const writer = `#!/bin/sh
+export ETCDCTL_API=3
+mount /mnt/rep3 && mount /mnt/arb || echo "not mounted" >> /var/lib/failed
+i=0
+while [ ! -e /var/lib/stop-writing ]; do
+  i=$((i + 1))
+  for volume in rep3 arb; do echo "$i" > "/mnt/$volume/of-$(hostname).$((i % 40))" || echo "$volume: write $i" >> /var/lib/failed; done
+  etcdctl --endpoints ${endpoints} --command-timeout 10s put "of-$(hostname)" "$i" > /dev/null 2>> /var/lib/etcdctl.log || echo "etcd: write $i" >> /var/lib/failed
+  echo "$i" > /var/lib/written
+  sleep 0.1
+done
+umount /mnt/rep3 /mnt/arb || echo "not unmounted" >> /var/lib/failed
+`;
+
+const reason = unable(features);
+
+describe.skipIf(reason !== undefined)(`quorums of real systems${reason ? ` (skipped: ${reason})` : ""}`, () => {
+  let pool: Pool;
+
+  beforeAll(async () => {
+    pool = await Pool.start("quorum", 3, { etcd: true, gluster: true });
+    putFile(pool.lab, CONTROLLER, "/root/pool.yaml", poolFile, 0o644);
+    for (const host of pool.hosts) putFile(pool.lab, host, "/usr/local/bin/lab-writer", writer, 0o755);
+    const applied = await pool.slipway("pool", "apply", "/root/pool.yaml");
+    expect(applied.status, applied.stderr).toBe(0);
+  }, 180_000);
+  afterAll(async () => pool?.stop(), 60_000);
+
+  const file = (host: string, path: string) => {
+    const at = pool.lab.path(host, path);
+    return existsSync(at) ? readFileSync(at, "utf8").trim() : "";
+  };
+
+  /** All systems answer and are whole, as Slipway itself sees it. */
+  const whole = (limitMs = 120_000) =>
+    until("every system is whole", async () => (await pool.slipway("check")).status === 0, limitMs, 1_000);
+
+  async function writing(host: string, work: () => Promise<void>): Promise<void> {
+    await pool.lab.sh(host, "rm -f /var/lib/failed /var/lib/written /var/lib/stop-writing");
+    await pool.lab.sh(host, "systemd-run --unit=lab-writer --collect /usr/local/bin/lab-writer");
+    try {
+      await until("the writer writes", () => Number(file(host, "/var/lib/written")) > 3, 60_000, 250);
+      await work();
+    } finally {
+      await pool.lab.sh(host, "touch /var/lib/stop-writing");
+      await until(
+        "the writer ends",
+        async () => (await pool.lab.exec(host, ["systemctl", "is-active", "lab-writer"])).status !== 0,
+        60_000,
+        250,
+      );
+    }
+    expect(file(host, "/var/lib/failed"), file(host, "/var/lib/etcdctl.log")).toBe("");
+  }
+
+  test("hosts reboot one after another without a failed write; each is whole before the next one goes", async () => {
+    await etcdIsHealthy(pool.lab, pool.hosts);
+    await whole();
+    const reports: string[] = [];
+    for (const [hosts, on] of [
+      ["hv1,hv2", "hv3"],
+      ["hv3", "hv1"],
+    ] as const)
+      await writing(on, async () => {
+        const report = await pool.roll("--hosts", hosts, "--op", "reboot");
+        const story = await pool.story(report.run);
+        expect(report.outcome, story).toBe("succeeded");
+        reports.push(story);
+      });
+    const [first = ""] = reports;
+    const lines = first.split("\n");
+    const at = (pattern: RegExp) => {
+      const found = lines.findIndex((line) => pattern.test(line));
+      expect(found, `${pattern} in\n${first}`).toBeGreaterThan(-1);
+      return found;
+    };
+    expect(at(/host hv1: .*healing => /)).toBeLessThan(at(/host hv2: .*=> cordoning/));
+    await whole();
+  }, 600_000);
+
+  test("a second member that dies during the drain holds the run before services stop, by name", async () => {
+    await whole();
+    // Between the gate and the question before services stop there is no hook: the cordon is what both can see.
+    await pool.lab.sh("hv2", "systemctl stop etcd");
+    const run = await pool.detach("--hosts", "hv1", "--op", "reboot");
+    await until("the run holds", async () => /hv2/.test((await pool.slipway("why", "hv1")).stdout), 120_000, 500);
+    const why = (await pool.slipway("why", "hv1")).stdout;
+    expect(why).toMatch(/hv2/);
+    expect((await pool.lab.exec("hv1", ["systemctl", "is-active", "etcd"])).status).toBe(0);
+    expect((await pool.lab.exec("hv1", ["pidof", "glusterfsd"])).status).toBe(0);
+    await pool.lab.sh("hv2", "systemctl start etcd");
+    const report = await pool.ended(run, 300_000);
+    expect(report.outcome, await pool.story(run)).toBe("succeeded");
+    await whole();
+  }, 600_000);
+
+  test("a brick that is down is not taken for one with nothing to heal", async () => {
+    await whole();
+    // The bracket keeps the shell that says this from being found.
+    await pool.lab.sh("hv3", "pkill -f '[/]bricks/rep3'");
+    try {
+      const seen = await until("it is seen", async () => (await pool.slipway("check")).status === 1, 60_000, 500).then(
+        () => pool.slipway("check"),
+      );
+      expect(seen.stdout).toMatch(/rep3/);
+      expect(seen.stdout).not.toMatch(/hv1 +(ok|tight)/);
+    } finally {
+      await pool.lab.sh("hv1", "gluster --mode=script volume start rep3 force");
+    }
+    await whole();
+  }, 240_000);
+
+  test("a network that is cut between two hosts is seen", async () => {
+    await whole();
+    await pool.lab.isolate("hv2");
+    try {
+      await until("it is seen", async () => (await pool.slipway("check")).status === 1, 90_000, 500);
+      const { stdout } = await pool.slipway("check");
+      expect(stdout).toMatch(/hv2/);
+    } finally {
+      await pool.lab.heal("hv2");
+    }
+    await pool.connected("hv2");
+    await whole();
+  }, 300_000);
+});
