@@ -81,7 +81,7 @@ export function live(seed: number, world: World, random: Random, stopTrouble: ()
       for (const run of world.disk.runs.values())
         if (run.paused) world.command(run.spec.run, { kind: "resume", reason: "the end" });
     });
-  settleLost(world);
+  settleHeld(world);
   const stoppedAt = world.now;
   const quiet = () =>
     world.now - stoppedAt > 30_000 && delivered(world) && [...world.disk.runs.values()].every((r) => isAtRest(r));
@@ -100,13 +100,15 @@ export function live(seed: number, world: World, random: Random, stopTrouble: ()
   return { seed, violations: world.violations, tookMs: world.now, events, outcomes };
 }
 
-/** An instance that is nowhere is an operator's to settle: the run waits for that. */
-function settleLost(world: World): void {
+/** What an operator is told to settle: an instance that is nowhere, one that was started on an empty host which is about to go down. */
+const forOperators = new Set(["instance-lost", "started-meanwhile"]);
+
+function settleHeld(world: World): void {
   world.after(60_000, () => {
     for (const { held, spec, state } of world.disk.runs.values())
-      if (state !== "ended" && held?.rule === "instance-lost")
-        world.command(spec.run, { kind: "skip", host: held.subject, reason: "it is nowhere" });
-    settleLost(world);
+      if (state !== "ended" && held && forOperators.has(held.rule))
+        world.command(spec.run, { kind: "skip", host: held.subject, reason: held.text });
+    settleHeld(world);
   });
 }
 
