@@ -11,6 +11,7 @@ import type {
   Settlement,
 } from "./action.ts";
 import type { ServiceConfig } from "./quorum.ts";
+import type { Schedule } from "./schedule.ts";
 import type { GateVerdict, Outcome, Reason, RunOptions, RunOutcome, RunState, Scope, StepName } from "./words.ts";
 
 /** A host of a run, in the order in which its turn comes. Waves are numbered from 1 across all clusters. */
@@ -29,6 +30,8 @@ export interface RunSpec {
   readonly startedBy: string;
   /** The caller's id of its request; a repeated one is answered with the same run. */
   readonly requestId: string;
+  /** Absent in logs from before there was one, and for work that takes no host out: waves are done one after the other then. */
+  readonly schedule?: Schedule;
 }
 
 /** Which execution of which step. */

@@ -50,6 +50,25 @@ export interface RunOptions {
   readonly consentStop: readonly string[];
   /** For `move`: instance (uuid) and target. Default none. */
   readonly moves: readonly { readonly uuid: string; readonly name: string; readonly to: string }[];
+  /** In the place of `maxOut`: a share of a cluster's hosts, 1 to 100 percent, rounded down, at least one host. Default 0: not given. */
+  readonly maxOutPercent: number;
+  /** Further limits of hosts out per value of a label: a number of hosts, or a share of that value's. Default none. */
+  readonly domainLimits: readonly { readonly label: string; readonly maxHosts?: number; readonly percent?: number }[];
+  /** Clusters with hosts out at the same time. Default 1. */
+  readonly maxClusters: number;
+  /** `given`: as the hosts were named, else by name. `free`: as the planner thinks best. Default free, given for named hosts. */
+  readonly order: "given" | "free";
+  /** Hosts of the scope that keep their instances and have no turn. Default none. */
+  readonly exclude: readonly string[];
+  /** This host goes first and alone, and nothing else goes before it has been back for `bakeMs`. Default none, 0. */
+  readonly canary: string;
+  readonly bakeMs: number;
+  /** So many hosts may fail before the run pauses. Default 0: not given, the first failure ends the run unless it is `forced`. */
+  readonly maxFailures: number;
+  /** Where the run waits for an operator's word. Default never. */
+  readonly approve: "never" | "each-wave" | "after-canary";
+  /** When hosts may go out, such as "Sat 22:00-04:00 Europe/Paris". Default empty: at any time. */
+  readonly window: string;
 }
 
 export const defaultOptions: RunOptions = {
@@ -63,6 +82,16 @@ export const defaultOptions: RunOptions = {
   onDrainFailure: "stay",
   consentStop: [],
   moves: [],
+  maxOutPercent: 0,
+  domainLimits: [],
+  maxClusters: 1,
+  order: "given",
+  exclude: [],
+  canary: "",
+  bakeMs: 0,
+  maxFailures: 0,
+  approve: "never",
+  window: "",
   ...defaults,
 };
 

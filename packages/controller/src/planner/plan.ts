@@ -73,7 +73,7 @@ export function optionsOf(given: Partial<Omit<RunOptions, "args">>): RunOptions 
     args: splitPayload(given.payload ?? ""),
   };
   for (const [name, value] of Object.entries(options))
-    if (typeof value === "number" && (!Number.isSafeInteger(value) || value < 1 || value > MAX_DURATION_MS))
+    if (typeof value === "number" && (!Number.isSafeInteger(value) || value < least(name) || value > MAX_DURATION_MS))
       throw new SlipwayError("bad-input", `${name}: ${value} is out of range`, {
         fix: "give at least 1 and, for durations, at most 7 days",
       });
@@ -93,6 +93,13 @@ export function optionsOf(given: Partial<Omit<RunOptions, "args">>): RunOptions 
       { fix: "it must be greater or equal; raise --timeout or lower --ping-interval" },
     );
   return options;
+}
+
+/** Of options for which 0 means that they are not given. */
+const mayBeZero = new Set(["maxOutPercent", "bakeMs", "maxFailures"]);
+
+function least(name: string): number {
+  return mayBeZero.has(name) ? 0 : 1;
 }
 
 function oneOf(name: string, value: string, allowed: readonly string[]): void {

@@ -1,0 +1,56 @@
+/**
+ * What the planner lays down for a run and the engine carries out: who goes when, what is waited for, where instances go. Part of
+ * the run's specification; a replanned run has a newer one in its log. A run without one (from an older log) rolls wave by wave.
+ */
+export interface Schedule {
+  /** In the order in which turns begin. */
+  readonly turns: readonly ScheduledTurn[];
+  /** In an order in which they can be made one after the other, wave by wave. */
+  readonly moves: readonly ScheduledMove[];
+  /** Hosts of each cluster that may be out at once. */
+  readonly maxOut: Readonly<Record<string, number>>;
+  /** Further limits, with percentages worked out. */
+  readonly domains: readonly DomainBudget[];
+  /** Clusters that may have hosts out at once. */
+  readonly maxClusters: number;
+  /** The fewest moves and the shortest time that any plan needs, and the time of this one; milliseconds. */
+  readonly floorMoves: number;
+  readonly floorMs: number;
+  readonly expectedMs: number;
+  readonly p95Ms: number;
+  /** Instances (names) that are to be stopped and to which nobody has consented yet. */
+  readonly consentsNeeded: readonly string[];
+}
+
+export interface ScheduledTurn {
+  readonly host: string;
+  readonly cluster: string;
+  /** Counted from 1. */
+  readonly wave: number;
+  /** Hosts that must be back before this turn begins, because it moves instances onto them or needs the room they make. */
+  readonly after: readonly string[];
+  /** What the turn waits for, for people; empty when it begins at once. */
+  readonly waitsFor: string;
+  /** Expected begin, counted from the run's; the turn as a whole, expected and at the 95th percentile; milliseconds. */
+  readonly startMs: number;
+  readonly expectedMs: number;
+  readonly p95Ms: number;
+}
+
+export interface ScheduledMove {
+  readonly uuid: string;
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  /** `make-room` moves come from hosts that stay in; they go before the drains of their wave. */
+  readonly kind: "drain" | "make-room" | "return" | "level";
+  /** The wave before whose hosts go out it is made. */
+  readonly wave: number;
+}
+
+/** At most so many hosts out among those whose `label` is `value`. */
+export interface DomainBudget {
+  readonly label: string;
+  readonly value: string;
+  readonly maxHosts: number;
+}
