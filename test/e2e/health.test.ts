@@ -120,6 +120,59 @@ test("a member that nobody can tell of holds a run up; another pool file lets it
   }
 });
 
+test("a host that the site's own probe refuses goes once an operator answers for it, by name and with a reason", async () => {
+  pool = await Pool.start(2);
+  const p = pool;
+  p.countingHook("Maintenance", "true");
+  const no = "disk 3 of $SLIPWAY_HOST is rebuilding";
+  p.probe(
+    "hv2",
+    "arrays",
+    `echo "{\\"goingVerdict\\":\\"deny\\",\\"goingReasons\\":[\\"${no} while $SLIPWAY_GOING goes\\"]}"`,
+  );
+  const file = join(p.dir, "probes.yaml");
+  const probes = [{ name: "arrays", system: "command", from: ["hv2"], settings: { name: "arrays" } }];
+  writeFileSync(file, JSON.stringify({ probes }));
+  expect((await p.slipway("pool", "apply", file)).stderr).toBe("");
+  const run = await p.detach("--hosts", "hv1", "--ping-interval", "1s");
+  const log = async () => (await p.slipway("report", run, "--log")).stdout;
+  await until("the gate's no", async () => /gate: deny/.test(await log()));
+  expect((await p.slipway("why", "hv1")).stdout).toMatch(/disk 3 of hv2 is rebuilding while hv1 goes/);
+
+  const override = (...args: string[]) => p.slipway("run", "override", run, ...args);
+  expect(await override("hv1")).toMatchObject({ status: 2, stderr: expect.stringMatching(/--reason/) });
+  expect(await override("hv1", "--reason", " ")).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/no reason/),
+  });
+  expect(await override("hv2", "--reason", "why not")).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/host "hv2": not in run/),
+  });
+  expect(p.counts(run)).toEqual({});
+  expect(await override("hv1", "--reason", "disk 3 is a spare")).toMatchObject({ status: 0, stderr: "" });
+  // An answer is for one question: the gate asks again once the host is empty.
+  await until("the second no", async () => /recheck: deny/.test(await log()));
+  expect(p.counts(run)).toEqual({});
+  expect((await override("hv1", "--reason", "still a spare")).status).toBe(0);
+  await ended(p, run);
+  expect((await p.report(run)).outcome).toBe("succeeded");
+  expect(p.counts(run)).toEqual({ "hv1.Maintenance.1": ["run", "end"] });
+
+  const note =
+    /gate of hv1 overridden by (\S+): disk 3 is a spare \(it said: .*disk 3 of hv2 is rebuilding while hv1 goes\)/;
+  const [, who = ""] = note.exec((await p.report(run)).hosts[0]?.notes.map((n) => n.text).join("\n") ?? "") ?? [];
+  expect((await p.slipway("report", run)).stdout).toMatch(note);
+  const { entries } = JSON.parse((await p.slipway("--json", "audit")).stdout) as { entries: Record<string, string>[] };
+  expect(entries.filter((e) => e["what"]?.includes("override") && e["result"] === "ok")).toMatchObject([
+    { who, what: expect.stringMatching(/hv1.*still a spare/) },
+    { who, what: expect.stringMatching(/hv1.*disk 3 is a spare/) },
+  ]);
+  // It was for one time: the next run is refused as before.
+  const next = await p.detach("--hosts", "hv1", "--ping-interval", "1s");
+  await until("the gate's no", async () => /gate: deny/.test((await p.slipway("report", next, "--log")).stdout));
+});
+
 test("discovery prints what pool check accepts, and tells nothing of what is not there", async () => {
   pool = await Pool.start(2);
   const found = await pool.slipway("pool", "discover");

@@ -204,12 +204,12 @@ export class Pool {
 
   /** Gives hosts (all by default) a hook: a shell script's body. */
   hook(stage: string, body: string, hosts: readonly string[] = this.hosts): void {
-    for (const host of hosts) {
-      const file = join(this.hooksDir(host), stage);
-      mkdirSync(this.hooksDir(host), { recursive: true });
-      writeFileSync(file, `#!/bin/sh\n${body}\n`);
-      chmodSync(file, 0o755);
-    }
+    for (const host of hosts) script(this.hooksDir(host), stage, body);
+  }
+
+  /** Gives a host a probe of its own: a shell script's body. */
+  probe(host: string, name: string, body: string): void {
+    script(join(this.dir, "hosts", host, "probes"), name, body);
   }
 
   /** A hook that counts its executions by itself: one line a time in one file per host, stage and attempt. */
@@ -243,6 +243,13 @@ export class Pool {
       return false;
     }
   }
+}
+
+function script(dir: string, name: string, body: string): void {
+  const file = join(dir, name);
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(file, `#!/bin/sh\n${body}\n`);
+  chmodSync(file, 0o755);
 }
 
 export function finished(child: ChildProcess): Promise<Ended> {

@@ -71,7 +71,7 @@ export async function runAgent(settings: Settings): Promise<void> {
         ? new SimulatedMachine({ stateDir: settings.stateDir, cutPower, exit: (status) => process.exit(status) })
         : new RealMachine();
     const instances = openPlatform(settings, { machine, announce, log });
-    const probes = createProbes({ host: settings.host, announce });
+    const probes = createProbes({ host: settings.host, announce, probesDir: settings.probesDir });
     // A simulated host shares its machine with others, and with whoever works on it: what really runs there is not its own.
     const services =
       settings.platform === "simulated"

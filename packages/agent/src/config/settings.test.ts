@@ -46,6 +46,7 @@ describe("settings", () => {
         "slipway.step.memory.max=2G",
         "slipway.step.tasks.max=512",
         "slipway.step.cpu.quota=150%",
+        "slipway.probes.dir=/srv/probes",
         "slipway.platform=simulated",
         "slipway.platform.reserved.memory=2048",
         "slipway.simulated.world=/srv/world",
@@ -60,6 +61,7 @@ describe("settings", () => {
     expect(settings).toEqual({
       hooksDir: "/etc/hooks.d",
       hooksPush: false,
+      probesDir: "/srv/probes",
       serviceExecutorDisabled: true,
       controllers: ["c1:7443", "[::1]:7443"],
       enrol: "",
@@ -85,6 +87,7 @@ describe("settings", () => {
   it("have defaults", () => {
     expect(parseSettings("slipway.host=hv1", "f")).toMatchObject({
       hooksDir: "",
+      probesDir: "/etc/slipway/probes.d",
       serviceExecutorDisabled: false,
       controllers: [],
       stateDir: "/var/lib/slipway-agent",
@@ -119,6 +122,7 @@ describe("settings", () => {
     ["slipway.migration.address=10.1.0.2:49152", /without a port$/],
     ["slipway.shared.paths=/vm", 'f:1: slipway.shared.paths is "/vm"; write name=/absolute/path,name=/absolute/path'],
     ["slipway.shared.paths=ocean=vm", /^f:1: slipway\.shared\.paths is "ocean=vm"/],
+    ["slipway.probes.dir=probes", 'f:1: slipway.probes.dir is "probes"; give an absolute path'],
     ["slipway.simulated.world=world", /^f:1: slipway\.simulated\.world is "world"; give an absolute path/],
     ["slipway.hooks.push=yes", 'f:1: slipway.hooks.push is "yes"; write true or false'],
     [

@@ -5,6 +5,7 @@ import { isAbsolute, join } from "node:path";
 import { NAME_PATTERN, nearest, SlipwayError } from "@slipway/shared";
 import type { StepLimits } from "../executors/systemd/unit.ts";
 import type { SharedPath } from "../platform/libvirt/storage.ts";
+import { PROBES_DIR } from "../probes/command/script.ts";
 import { type Property, parseProperties } from "./properties.ts";
 
 /** What the agent is told by its agent.properties. */
@@ -38,6 +39,11 @@ export interface Settings {
    * that runs with the agent's rights. Default false.
    */
   readonly hooksPush: boolean;
+  /**
+   * `slipway.probes.dir`: absolute path of the site's own probes, scripts that run with the agent's rights when the pool file names
+   * them. Default /etc/slipway/probes.d.
+   */
+  readonly probesDir: string;
   /**
    * `slipway.platform`: who runs the instances of this host. none, libvirt, fleet, or simulated for a host that only pretends to have
    * any, and to reboot. Default none: the agent knows of no instances, moves none and counts none.
@@ -86,6 +92,7 @@ const keys = [
   "slipway.step.tasks.max",
   "slipway.step.cpu.quota",
   "slipway.hooks.push",
+  "slipway.probes.dir",
   "slipway.platform",
   "slipway.platform.reserved.memory",
   "slipway.simulated.world",
@@ -248,6 +255,7 @@ export function parseSettings(text: string, file: string): Settings {
     },
     limits: limits(),
     hooksPush: push === "true",
+    probesDir: path("slipway.probes.dir", PROBES_DIR),
     platform,
     simulatedWorld: path("slipway.simulated.world", join(stateDir, "world")),
     libvirtUri: matching("slipway.libvirt.uri", "qemu:///system", URI, "write a URI such as qemu:///system"),

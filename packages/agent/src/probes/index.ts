@@ -1,5 +1,6 @@
 import { cephProbe } from "./ceph/probe.ts";
 import { commandProbe } from "./command/probe.ts";
+import { trustedScript } from "./command/script.ts";
 import { consulProbe } from "./consul/probe.ts";
 import { corosyncProbe } from "./corosync/probe.ts";
 import { drbdProbe } from "./drbd/probe.ts";
@@ -19,7 +20,7 @@ import { vaultProbe } from "./vault/probe.ts";
 
 export type { ProbesOptions } from "./jobs.ts";
 
-/** Every kind of system that this agent can read. */
+/** Every kind of system that an agent reads by itself; the site's own probes come with the directory that they are in. */
 export const probes: readonly Probe[] = [
   etcdProbe,
   etcdV2Probe,
@@ -35,13 +36,17 @@ export const probes: readonly Probe[] = [
   linstorProbe,
   fleetProbe,
   systemdProbe,
-  commandProbe(),
   tcpProbe,
   dnsProbe,
   httpProbe,
 ];
 
+export interface CreateProbes extends ProbesOptions {
+  /** Where the site has probes of its own. */
+  readonly probesDir: string;
+}
+
 /** The agent's probes, as the jobs that its core asks for. */
-export function createProbes(options: ProbesOptions) {
-  return probeJobs(probes, options);
+export function createProbes({ probesDir, ...options }: CreateProbes) {
+  return probeJobs([...probes, commandProbe((name) => trustedScript(name, probesDir))], options);
 }

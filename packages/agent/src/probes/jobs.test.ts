@@ -24,7 +24,7 @@ const outside = {
     ),
   request: () => Promise.reject(new Error("asks nobody")),
 };
-const make = () => createProbes({ host: "h1", announce: () => {}, outside });
+const make = () => createProbes({ host: "h1", announce: () => {}, probesDir: "/nowhere/probes.d", outside });
 let jobs: ReturnType<typeof make>;
 beforeEach(() => {
   vi.useFakeTimers();
@@ -93,6 +93,12 @@ it("tells of a system that it does not know, and of a probe that breaks", async 
   jobs.start("b", { ...spec, system: "x" });
   await turn();
   expect(result("b")?.health?.reasons).toEqual(["the answer cannot be read (y is not a function)"]);
+});
+
+it("looks for the site's own probes where it was told to", async () => {
+  jobs.start("a", { ...spec, system: "command", settings: { name: "own" } });
+  await turn();
+  expect(result("a")?.health?.reasons).toEqual(["/nowhere/probes.d: does not exist on this host"]);
 });
 
 it("answers unknown after a restart of the agent, and asks nothing", async () => {

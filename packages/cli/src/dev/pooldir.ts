@@ -107,7 +107,9 @@ export class PoolDir {
   prepareHost(host: PoolHost, ports: { operator: number; enrol: number }, platform: string): string {
     const dir = this.host(host.name);
     const hooks = host.hooksDir ?? join(dir, "hooks");
+    const probes = join(dir, "probes");
     if (host.hooksDir === undefined) mkdirSync(hooks, { recursive: true, mode: 0o755 });
+    mkdirSync(probes, { recursive: true, mode: 0o755 });
     mkdirSync(join(dir, "state"), { recursive: true, mode: 0o700 });
     const properties = {
       "rolling.maintenance.hooks.dir": hooks,
@@ -120,6 +122,8 @@ export class PoolDir {
         .map(([key, value]) => `${key}=${value}`)
         .join(","),
       "slipway.state.dir": join(dir, "state"),
+      // Not the machine's own: these hosts only pretend to be machines.
+      "slipway.probes.dir": probes,
       "slipway.platform": platform,
       ...(platform === "simulated" ? { "slipway.simulated.world": this.world } : {}),
       // A directory that was named on the command line, perhaps one for all hosts, is the operator's own.

@@ -4,7 +4,6 @@ import { type Answer, fail, oneLine, said } from "../answer.ts";
 import { Findings, member, quorumSet, reading } from "../findings.ts";
 import { count, readJson } from "../json.ts";
 import type { Probe } from "../probe.ts";
-import { trustedScript } from "./script.ts";
 
 const line = z
   .string()
@@ -72,9 +71,9 @@ export function parseCommand(name: string, answer: Answer): SystemHealth {
 }
 
 /**
- * A script of the site in /etc/slipway/probes.d. Settings: `name`, the file; every other one is handed to it as SLIPWAY_SETTING_NAME.
+ * A script of the site, found by its name. Settings: `name`, the file; every other one is handed to it as SLIPWAY_SETTING_NAME.
  */
-export function commandProbe(find: (name: string) => string = trustedScript): Probe {
+export function commandProbe(find: (name: string) => string): Probe {
   return {
     system: "command",
     async ask(context) {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { SUBJECT_PATTERN } from "@slipway/shared";
 import { fail } from "../answer.ts";
 
-/** Where a site puts its own probes. */
+/** Where a site puts its own probes, unless told otherwise. */
 export const PROBES_DIR = "/etc/slipway/probes.d";
 const WRITABLE_BY_OTHERS = 0o022;
 
@@ -11,7 +11,7 @@ const WRITABLE_BY_OTHERS = 0o022;
  * The script of this name, if it can be trusted as hooks are: it and its directory belong to root or to the user the agent
  * runs as, and nobody else may write them. Unreadable otherwise.
  */
-export function trustedScript(name: string, dir = PROBES_DIR, uid = process.getuid?.() ?? 0): string {
+export function trustedScript(name: string, dir: string, uid = process.getuid?.() ?? 0): string {
   if (!SUBJECT_PATTERN.test(name)) fail(`setting name is ${JSON.stringify(name)}; give the name of a file in ${dir}`);
   const file = join(dir, name);
   trusted(dir, uid, (stat) => stat.isDirectory() || fail(`${dir}: is not a directory`));
