@@ -15,6 +15,9 @@ const pure = [
   "packages/agent/src/steps",
 ];
 
+/** Libraries that the pure folders may use: they compute and nothing else, so long as what reads a clock in them is left alone. */
+const pureLibraries = ["@slipway/shared", "temporal-polyfill"];
+
 /** What each package may import of the others. */
 const mayImport: Record<string, readonly string[]> = {
   shared: [],
@@ -42,14 +45,14 @@ function impurities(file: string, text: string): string[] {
   const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "");
   const found = [
     ...code.matchAll(
-      /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bset(?:Timeout|Interval|Immediate)\b|\bprocess\.|\bperformance\.|\bawait\b/g,
+      /\bDate\.now\b|\bTemporal\.Now\b|\bnew Date\(\)|\bMath\.random\b|\bset(?:Timeout|Interval|Immediate)\b|\bprocess\.|\bperformance\.|\bawait\b/g,
     ),
   ].map((m) => m[0]);
   for (const name of importsOf(code)) {
     const inside =
       name.startsWith(".") &&
       pure.some((p) => !relative(p, relative(root, resolve(root, dirname(file), name))).startsWith(".."));
-    if (!inside && name !== "@slipway/shared") found.push(`import "${name}"`);
+    if (!inside && !pureLibraries.includes(name)) found.push(`import "${name}"`);
   }
   return found;
 }
@@ -69,6 +72,9 @@ describe("the pure core", () => {
     expect(impurities(file, 'import { readFileSync } from "node:fs";\nexport const t = Date.now();')).toEqual([
       "Date.now",
       'import "node:fs"',
+    ]);
+    expect(impurities(file, 'import { Temporal } from "temporal-polyfill";\nTemporal.Now.instant();')).toEqual([
+      "Temporal.Now",
     ]);
     expect(impurities(file, 'import { x } from "../store/sqlite.ts";')).toEqual(['import "../store/sqlite.ts"']);
     expect(impurities(file, 'import { x } from "../domain/run.ts";\n// Date.now() in words\n')).toEqual([]);
