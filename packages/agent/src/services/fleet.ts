@@ -7,8 +7,8 @@ import { type Service, type ServiceContext, until } from "./service.ts";
 import { isDown, notActive, startUnits, stopUnits, unitStates } from "./systemd.ts";
 
 /**
- * fleet. Its socket would start it again at the next question, so both go. Where the units of this host end up is not its affair:
- * fleet says nothing about those that fit nowhere, the platform looks for them. Settings: `unit` (default fleet), and those of the probe.
+ * fleet. Its socket would start it again at the next question, so both go. Where the units of this host end up the controller sees by
+ * what the other hosts tell: fleet says nothing about those that fit nowhere, and here nobody can ask it any more. Settings: `unit` (default fleet), and those of the probe.
  */
 export function fleetService(machineId: () => string = ownMachineId): Service {
   const read = ({ settings }: ServiceContext) => {

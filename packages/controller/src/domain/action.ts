@@ -122,6 +122,8 @@ export interface ServiceTurn {
   /** Subject of its actions, unique on its host: "gluster", "systemd@nfs-server.service". */
   readonly subject: string;
   readonly service: ServiceConfig;
+  /** Instances that stop with it and that their platform then starts elsewhere; absent: none. */
+  readonly failsOver?: readonly { readonly uuid: string; readonly name: string }[];
   readonly outcome?: ServiceOutcome;
   readonly reason?: string;
 }

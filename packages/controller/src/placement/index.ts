@@ -1,5 +1,6 @@
 export { type Duties, duties, type Left, type Stop } from "./duties.ts";
 export { failsOver } from "./failover.ts";
+export { platformRules } from "./fleet-rules.ts";
 export { whyNot } from "./obstacles.ts";
 export { pictureProblem } from "./picture.ts";
 export { place } from "./place.ts";

@@ -7,6 +7,7 @@ import type { StepResult } from "../domain/events.ts";
 import type { AgentTask, EffectRef } from "../domain/fleet.ts";
 import type { HostInventory } from "../domain/inventory.ts";
 import { defaultPool, type PoolConfig } from "../domain/pool.ts";
+import { noQuorum, type QuorumConfig } from "../domain/quorum.ts";
 import type { RunOptions, Scope } from "../domain/words.ts";
 import { reportOf } from "../engine/report.ts";
 import { controllerResult } from "../engine/result.ts";
@@ -96,6 +97,7 @@ export class TestPool {
   readonly sent: { host: string; command: AgentCommand }[] = [];
   readonly store = new MemoryStore();
   pool: PoolConfig = defaultPool;
+  quorum: QuorumConfig = noQuorum;
   coordinator: Coordinator;
   now = 1_000;
   readonly operatorCordons = new Set<string>();
@@ -261,6 +263,7 @@ export class TestPool {
         members: () => [...this.hosts.keys()],
         inventories: () => this.pictures(),
         pool: () => this.pool,
+        quorum: () => this.quorum,
       },
       trouble: (text) => this.lines.push(text),
     });

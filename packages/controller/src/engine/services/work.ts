@@ -13,6 +13,7 @@ import type { Desk } from "../desk.ts";
 import { controllerResult, endOf, pausedReason } from "../result.ts";
 import { WITHDRAWN } from "../turn.ts";
 import { leftBehind, serviceName, servicesOf, standingOf } from "./concern.ts";
+import { notElsewhere, withFailover } from "./failover.ts";
 
 type Direction = "stop" | "start";
 type ServiceRecord = ActionRecord<ServiceAction>;
@@ -32,9 +33,15 @@ export function workServices(desk: Desk, step: StepRecord, direction: Direction)
   const { run, host } = desk;
   if (direction === "start") takeOver(desk);
   if (desk.hasRecords) return;
+  const isCalledOff = direction === "stop" && (run.abort !== undefined || host.directed !== undefined);
   if (host.services === undefined) {
-    const services = direction === "stop" ? toStop(desk) : toStart(desk);
-    desk.record({ type: "services-planned", host: host.name, services });
+    const planned = direction === "stop" ? toStop(desk) : toStart(desk);
+    const services = direction === "stop" && !isCalledOff ? withFailover(desk, planned) : planned;
+    if ("rule" in services) {
+      desk.unknown(services);
+      desk.wait(services);
+      desk.expired(desk.now + LOOK_EVERY_MS);
+    } else desk.record({ type: "services-planned", host: host.name, services });
     return;
   }
   const failed = host.services.find((s) => s.outcome === "failed");
@@ -49,7 +56,6 @@ export function workServices(desk: Desk, step: StepRecord, direction: Direction)
     return;
   }
   const actions = (host.serviceActions ?? []).filter((a) => a.subject === next.subject && !a.settled);
-  const isCalledOff = direction === "stop" && (run.abort !== undefined || host.directed !== undefined);
   if (actions.length > 0) {
     advance(desk, next, actions, direction, isCalledOff);
     return;
@@ -131,8 +137,12 @@ function advance(
   const reason = whyNot(last);
   const tries = actions.filter((a) => a.verb !== "service-check").length;
   if (last.verb !== "service-check") {
-    if (verdict === "ok") settle(desk, turn, done, last.result?.reason ?? "", last.result?.durationMs);
-    else if (verdict === "failed") settle(desk, turn, "failed", reason);
+    if (verdict === "ok") {
+      const lost = direction === "stop" && !isCalledOff && notElsewhere(desk, turn, last.endedT ?? last.startedT);
+      if (!lost) settle(desk, turn, done, last.result?.reason ?? "", last.result?.durationMs);
+      else if (lost.isOver) settle(desk, turn, "failed", `${lost.reason.text}; ${lost.reason.fix}`);
+      else desk.wait(lost.reason);
+    } else if (verdict === "failed") settle(desk, turn, "failed", reason);
     else if (givesUp(desk) && last.abandoned !== undefined) settle(desk, turn, "failed", reason);
     else start(desk, turn, "service-check");
     return;
