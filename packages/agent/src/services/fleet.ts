@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
+import { listingArgs, listings, readMachines } from "../platform/fleet/tables.ts";
 import { fail } from "../probes/answer.ts";
-import { readMachines } from "../probes/fleet/parse.ts";
-import { fleetctl, listing } from "../probes/fleet/probe.ts";
+import { fleetctl } from "../probes/fleet/probe.ts";
 import { unitName } from "../probes/systemd/probe.ts";
 import { type Service, type ServiceContext, until } from "./service.ts";
 import { isDown, notActive, startUnits, stopUnits, unitStates } from "./systemd.ts";
@@ -19,7 +19,7 @@ export function fleetService(machineId: () => string = ownMachineId): Service {
   };
   const missing = async (context: ServiceContext): Promise<string> => {
     const { command } = read(context);
-    const answer = await context.run([...command, ...listing("list-machines", ["machine", "ip", "metadata"])]);
+    const answer = await context.run([...command, ...listingArgs(listings.machines)]);
     const id = machineId();
     return readMachines(answer).some((machine) => machine.id === id) ? "" : `fleet does not list this machine (${id})`;
   };

@@ -42,6 +42,27 @@ describe("fleet", () => {
     expect(health.state).toBe("degraded");
     expect(health.reasons.join("\n")).toMatch(reason);
   });
+  it("takes a global unit for what it is: one on each machine that its file allows", async () => {
+    expect(await look("global")).toMatchObject({ state: "healthy", reasons: [] });
+    expect(await look("global-failed")).toMatchObject({
+      state: "degraded",
+      reasons: [
+        "fleet unit monitor.service is failed (failed) on worker1",
+        "fleet unit monitor.service is global and does not run on worker2",
+      ],
+    });
+  });
+  it("does not guess where a global unit may run when its file is not the one that fleet lists", async () => {
+    const recording = new Map(recorded("fleet", "global"));
+    const asked = "fleetctl cat monitor.service";
+    const answer = recording.get(asked);
+    if (answer === undefined) throw new Error("not recorded");
+    recording.set(asked, { ...answer, stdout: answer.stdout.replace("role=hypervisor", "role=nothing") });
+    expect(await look(recording)).toMatchObject({
+      state: "unknown",
+      reasons: ["fleetctl cat monitor.service: the answer is not what fleet lists"],
+    });
+  });
   it("cannot tell when its own lists disagree", async () => {
     expect((await look(changed("list-unit-files", /pcocc-vm-ns1.*\n/, ""))).reasons).toEqual([
       "fleet: pcocc-vm-ns1.service runs and has no unit file; the answers do not agree",
@@ -49,4 +70,9 @@ describe("fleet", () => {
   });
 });
 
-standsDamage({ probe: fleetProbe, system: "fleet", situations: ["healthy", "degraded"] });
+standsDamage({
+  probe: fleetProbe,
+  system: "fleet",
+  situations: ["healthy", "degraded", "global", "global-failed"],
+  settings: { machines: "top1,worker1,worker2" },
+});

@@ -1,6 +1,8 @@
+import { listingArgs, listings, readUnitFiles } from "../../platform/fleet/tables.ts";
+import type { Answer } from "../answer.ts";
 import type { Probe } from "../probe.ts";
 import type { SettingsReader } from "../settings.ts";
-import { parseFleet } from "./parse.ts";
+import { globalUnits, parseFleet } from "./parse.ts";
 
 /** fleetctl and the options that the settings `endpoint`, `ca`, `cert`, `key` stand for. */
 export function fleetctl(settings: SettingsReader): readonly string[] {
@@ -10,10 +12,6 @@ export function fleetctl(settings: SettingsReader): readonly string[] {
     return path === undefined ? [] : [`--${name}-file=${path}`];
   });
   return ["fleetctl", ...(endpoint === undefined ? [] : [`--endpoint=${endpoint}`]), ...tls];
-}
-
-export function listing(what: string, fields: readonly string[]): readonly string[] {
-  return [what, "--full", "--fields", fields.join(",")];
 }
 
 /**
@@ -27,10 +25,13 @@ export const fleetProbe: Probe = {
     const expected = settings.list("machines");
     const command = fleetctl(settings);
     settings.end();
-    const ask = (what: string, fields: string[]) => context.run([...command, ...listing(what, fields)]);
-    const machines = await ask("list-machines", ["machine", "ip", "metadata"]);
-    const files = await ask("list-unit-files", ["unit", "dstate", "state", "target"]);
-    const units = await ask("list-units", ["unit", "machine", "active", "sub"]);
-    return parseFleet({ machines, files, units, expected });
+    const ask = (what: (typeof listings)[keyof typeof listings]) => context.run([...command, ...listingArgs(what)]);
+    const machines = await ask(listings.machines);
+    const files = await ask(listings.files);
+    const states = await ask(listings.states);
+    const texts = new Map<string, Answer>();
+    for (const { unit } of globalUnits(readUnitFiles(files)))
+      texts.set(unit, await context.run([...command, "cat", unit]));
+    return parseFleet({ machines, files, states, texts, expected });
   },
 };
