@@ -104,7 +104,10 @@ async function moveLeader(context: ServiceContext, own: Own, before: Looked): Pr
     try {
       whole(await context.request(request, { timeoutMs: MOVE_MS }), `to ${listed.name}`, [200]);
       const { own: member } = await look(context, own);
-      if (!member.roles.includes("leader")) return;
+      if (!member.roles.includes("leader")) {
+        context.note(`the lead moved to ${listed.name} first`);
+        return;
+      }
       refusals.push(`to ${listed.name}: it is still here`);
     } catch (thrown) {
       refusals.push(thrown instanceof Error ? thrown.message : String(thrown));

@@ -114,6 +114,7 @@ async function inContext(
   work: (context: ServiceContext) => Promise<JobOutcome>,
 ): Promise<JobOutcome> {
   const evidence = new EvidenceLog();
+  const notes: string[] = [];
   const outside = options.outside ?? realOutside;
   const { signal } = job;
   const left = (limit = Number.POSITIVE_INFINITY) =>
@@ -126,6 +127,7 @@ async function inContext(
     },
     host: options.host,
     progress: (message) => job.progress({ message: oneLine(message, 200) }),
+    note: (text) => notes.push(oneLine(text, 200)),
     run: async (argv, { timeoutMs, env } = {}) => {
       const answer = await outside.run(argv, { timeoutMs: left(timeoutMs), signal, ...(env ? { env } : {}) });
       evidence.command(argv, answer);
@@ -143,7 +145,8 @@ async function inContext(
   };
   let outcome: JobOutcome;
   try {
-    outcome = await work(context);
+    const done = await work(context);
+    outcome = { reason: notes.join("; "), ...done };
   } catch (thrown) {
     outcome = { verdict: "failed", reason: oneLine(thrown instanceof Error ? thrown.message : String(thrown), 1_000) };
     if (signal.aborted) throw thrown === signal.reason ? thrown : new Error(outcome.reason);

@@ -9,6 +9,8 @@ export interface ServiceContext extends Asker {
   readonly host: string;
   /** What it waits for, for those who watch. */
   readonly progress: (message: string) => void;
+  /** What it did on the way and the run's log shall tell; the reason of a step that ends well. */
+  readonly note: (text: string) => void;
 }
 
 /**
