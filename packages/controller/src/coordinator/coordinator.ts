@@ -1,5 +1,6 @@
 import { SlipwayError } from "@slipway/shared";
 import type { ActionRecord, ActionRef, ActionResult, ActionSpec } from "../domain/action.ts";
+import { DurationBook, type Durations } from "../domain/durations.ts";
 import type { Recorded, RunEvent, RunSpec, StepRef, StepResult } from "../domain/events.ts";
 import type { Effect, EffectRef, FleetView, Wait } from "../domain/fleet.ts";
 import { hostOf, type LedgerRecord, type Run, recordOf, type StepRecord } from "../domain/run.ts";
@@ -13,6 +14,7 @@ import { fleetView } from "./fleet-view.ts";
 import { GateLock } from "./gate-lock.ts";
 import { OpenLedger } from "./open-ledger.ts";
 import type { AgentLink, Clock, Gate, LogEntry, Roster, Store } from "./ports.ts";
+import { Samples } from "./samples.ts";
 
 export interface CoordinatorPorts {
   readonly store: Store;
@@ -47,6 +49,8 @@ export class Coordinator {
   readonly #ledger = new OpenLedger((run) => (this.#runs.get(run)?.state ?? "ended") === "ended");
   readonly #desk: EffectDesk;
   readonly #gateLock = new GateLock();
+  readonly #samples = new Samples();
+  readonly #durations = new DurationBook();
   readonly #decide: typeof decide;
   readonly #listeners = new Set<(update: RunUpdate) => void>();
   #pending: LogEntry[] = [];
@@ -70,6 +74,7 @@ export class Coordinator {
 
   /** Reads everything that is not over from the store. Called once, before any input. */
   restore(): void {
+    for (const sample of this.#ports.store.durations?.() ?? []) this.#durations.add(sample);
     for (const id of this.#ports.store.activeRuns()) {
       this.#startedT = this.#ports.clock.engineMs();
       this.#runs.set(id, replay(this.#ports.store.log(id)));
@@ -98,6 +103,11 @@ export class Coordinator {
   /** Why hosts of an active run do not move on, as of the last decision. */
   waits(id: string): readonly Wait[] {
     return this.#waits.get(id) ?? [];
+  }
+
+  /** How long things usually take, out of all runs. */
+  get durations(): Durations {
+    return this.#durations;
   }
 
   cordonHolders(host: string): readonly string[] {
@@ -293,6 +303,7 @@ export class Coordinator {
   /** What is pending is on the disk: tell those who wait for it. */
   #published(): void {
     const [updates, durable] = [this.#updates, this.#whenDurable];
+    for (const { sample } of this.#pending) if (sample) this.#durations.add(sample);
     this.#pending = [];
     this.#updates = [];
     this.#whenDurable = [];
@@ -350,7 +361,8 @@ export class Coordinator {
       const recorded: Recorded = { seq: (before?.lastSeq ?? 0) + 1, t: clock.engineMs(), at: clock.wallMs(), event };
       const after = reduce(before, recorded);
       this.#runs.set(id, after);
-      this.#pending.push({ run: id, recorded });
+      const sample = this.#samples.of(before, after, recorded, this.#startedT);
+      this.#pending.push({ run: id, recorded, ...(sample ? { sample } : {}) });
       this.#updates.push({ run: after, recorded, lines: describe(before, after, recorded) });
       if (event.type === "host-ended" && event.outcome === "updated" && isBack(after, event.host))
         this.#settleEarlier(event.host, id);
@@ -419,7 +431,8 @@ export class Coordinator {
   }
 
   #fleetView(): FleetView {
-    return fleetView(this.#ports.roster, this.#ledger, this.#startedT);
+    const wallT = this.#ports.clock.wallMs();
+    return fleetView(this.#ports.roster, this.#ledger, { startedT: this.#startedT, wallT, usual: this.#durations });
   }
 }
 

@@ -1,10 +1,15 @@
+import type { Durations } from "../domain/durations.ts";
 import type { FleetView, HostFact } from "../domain/fleet.ts";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { OpenLedger } from "./open-ledger.ts";
 import type { Roster } from "./ports.ts";
 
 /** The fleet as the engine sees it: who is connected, who is cordoned by whom, what is where. */
-export function fleetView(roster: Roster, ledger: OpenLedger, startedT: number): FleetView {
+export function fleetView(
+  roster: Roster,
+  ledger: OpenLedger,
+  moment: { readonly startedT: number; readonly wallT: number; readonly usual: Durations },
+): FleetView {
   const fact = (name: string): HostFact | undefined => {
     const host = roster.host(name);
     if (!host) return undefined;
@@ -16,7 +21,7 @@ export function fleetView(roster: Roster, ledger: OpenLedger, startedT: number):
   // One view is one moment, however often it is looked at.
   const pictures = new Map<string, readonly HostInventory[]>();
   return {
-    startedT,
+    ...moment,
     host: fact,
     cordonedIn: (cluster) =>
       roster

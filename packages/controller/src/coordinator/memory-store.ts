@@ -1,3 +1,4 @@
+import type { DurationSample } from "../domain/durations.ts";
 import type { Recorded } from "../domain/events.ts";
 import type { LogEntry, OpenEntry, Store } from "./ports.ts";
 
@@ -5,6 +6,7 @@ import type { LogEntry, OpenEntry, Store } from "./ports.ts";
 export class MemoryStore implements Store {
   readonly #logs = new Map<string, Recorded[]>();
   readonly #requests = new Map<string, string>();
+  readonly #samples: DurationSample[] = [];
   #clock = 0;
 
   append(entries: readonly LogEntry[]): void {
@@ -15,7 +17,8 @@ export class MemoryStore implements Store {
       if (before + 1 !== recorded.seq) throw new Error(`run ${run}: event ${recorded.seq} after ${before}`);
       last.set(run, recorded.seq);
     }
-    for (const { run, recorded } of entries) {
+    for (const { run, recorded, sample } of entries) {
+      if (sample) this.#samples.push(sample);
       const log = this.#logs.get(run) ?? [];
       log.push(recorded);
       this.#logs.set(run, log);
@@ -44,6 +47,10 @@ export class MemoryStore implements Store {
         if (event.type === "ledger-closed") open.delete(event.id);
       }
     return [...open.values()];
+  }
+
+  durations(): DurationSample[] {
+    return [...this.#samples];
   }
 
   runOfRequest(requestId: string): string | undefined {

@@ -1,3 +1,4 @@
+import type { DurationSample } from "../domain/durations.ts";
 import type { Recorded } from "../domain/events.ts";
 import type { AgentTask, EffectRef } from "../domain/fleet.ts";
 import type { HostInventory } from "../domain/inventory.ts";
@@ -9,6 +10,8 @@ import type { GateVerdict, Reason } from "../domain/words.ts";
 export interface LogEntry {
   readonly run: string;
   readonly recorded: Recorded;
+  /** What the event taught about how long things take. */
+  readonly sample?: DurationSample;
 }
 
 /** An entry of the ledger that is still open, whichever run made it. */
@@ -28,6 +31,8 @@ export interface Store {
   log(run: string): Recorded[];
   /** Ledger entries that stand. */
   openEntries(): OpenEntry[];
+  /** How long things took, oldest first; at least the newest of each host and kind. Absent: nothing is remembered. */
+  durations?(): DurationSample[];
   /** The run that a start request made, if it was made before. */
   runOfRequest(requestId: string): string | undefined;
   /** The engine clock as last saved, in milliseconds. */
@@ -68,7 +73,7 @@ export interface Gate {
 export interface Clock {
   /** Milliseconds since some start, never going back, not counting the time in which no controller ran. */
   engineMs(): number;
-  /** Wall clock, for people. */
+  /** Wall clock, for people and for the windows that they agreed on; it may jump. */
   wallMs(): number;
 }
 

@@ -1,5 +1,6 @@
 import type { InstanceVerb, MoveOptions, ServiceVerb } from "@slipway/shared";
 import type { ActionName, InstanceNeeds } from "./action.ts";
+import type { Durations } from "./durations.ts";
 import type { HostInventory } from "./inventory.ts";
 import type { PoolConfig } from "./pool.ts";
 import type { QuorumConfig, ServiceConfig } from "./quorum.ts";
@@ -24,6 +25,10 @@ export interface HostFact {
 export interface FleetView {
   /** Engine time at which this controller took over runs. An answer from before may be old: the clock stands still while none runs. */
   readonly startedT?: number;
+  /** Wall clock, milliseconds since the epoch, for windows of time and nothing else: it may jump. Absent: it is not known. */
+  readonly wallT?: number;
+  /** How long things usually take. Absent: nothing is known. */
+  readonly usual?: Durations;
   host(name: string): HostFact | undefined;
   /** Hosts of a cluster that are cordoned by anybody. */
   cordonedIn(cluster: string): readonly HostFact[];

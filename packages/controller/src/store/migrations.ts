@@ -11,6 +11,7 @@
  *   tokens   enrolment tokens; only the hash of the secret is kept
  *   pings    ends of no-op steps
  *   clock    the engine clock, saved now and then
+ *   durations  how long things took, the newest per host and kind; each written with the event that taught it
  *   certificates   those of agents that were issued here    } a removed host's certificates count only
  *   removed_hosts  hosts that an operator removed           } if they were issued after its removal
  */
@@ -115,5 +116,20 @@ export const migrations: readonly string[] = [
     sha256 text not null,
     text text not null
   ) strict;
+  `,
+  `
+  create table durations (
+    id integer primary key,
+    run text not null,
+    seq integer not null,
+    host text not null,
+    cluster text not null,
+    kind text not null,
+    ms integer not null,
+    mib integer not null,
+    target text not null,
+    unique (run, seq)
+  ) strict;
+  create index durations_newest on durations (host, kind, id);
   `,
 ];

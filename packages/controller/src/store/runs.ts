@@ -1,7 +1,9 @@
 import { SlipwayError } from "@slipway/shared";
 import type { LogEntry, OpenEntry, Store } from "../coordinator/ports.ts";
+import type { DurationSample } from "../domain/durations.ts";
 import type { LedgerKind, Recorded, RunEvent } from "../domain/events.ts";
 import type { StoreDatabase } from "./database.ts";
+import { DurationStore } from "./durations.ts";
 
 /** A run as lists show it. */
 export interface RunRow {
@@ -40,20 +42,23 @@ interface EventRow {
 export class RunStore implements Store {
   readonly #db: StoreDatabase;
   readonly #sql: ReturnType<typeof prepare>;
+  readonly #durations: DurationStore;
 
   constructor(db: StoreDatabase) {
     this.#db = db;
+    this.#durations = new DurationStore(db);
     this.#sql = prepare(db);
   }
 
   append(entries: readonly LogEntry[]): void {
     this.#db.write(() => {
-      for (const { run, recorded } of entries) {
+      for (const { run, recorded, sample } of entries) {
         const { seq, t, at, event } = recorded;
         const added = this.#sql.insertEvent.run({ run, seq, t, at, type: event.type, json: JSON.stringify(event) });
         if (added.changes !== 1)
           throw new SlipwayError("internal", `run ${run}: event ${seq} does not follow the last one in the log`);
         this.#project(run, at, event);
+        if (sample) this.#durations.add(run, seq, sample);
       }
     });
   }
@@ -110,6 +115,10 @@ export class RunStore implements Store {
   /** The ledger in order of time; with `all`, also what was undone. */
   ledger(all: boolean): LedgerRow[] {
     return this.#db.read(() => (all ? this.#sql.ledger : this.#sql.openLedger).all() as LedgerRow[]);
+  }
+
+  durations(): DurationSample[] {
+    return this.#durations.all();
   }
 
   runOfRequest(requestId: string): string | undefined {

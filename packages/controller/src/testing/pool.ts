@@ -105,6 +105,8 @@ export class TestPool {
   fate: (host: string, task: InstanceTask, attempt: number) => Fate | undefined = () => undefined;
   /** Stages and reboots. */
   stage: (ref: EffectRef) => Partial<StepResult> | undefined = () => ({});
+  /** And how long they take, in milliseconds. */
+  stageMs: (ref: EffectRef) => number = () => 5;
   /** Called after every flush. */
   watch: () => void = () => {};
   readonly #queue: { at: number; run: () => void }[] = [];
@@ -319,7 +321,7 @@ export class TestPool {
       const over = this.stage(ref);
       if (!over) return;
       const result = { ...controllerResult("ok", "", 0, 0), hooks: { maintenance: true, problems: [] }, ...over };
-      this.after(5, () => {
+      this.after(this.stageMs(ref), () => {
         if (ref.step === "reboot") this.host(host).bootId++;
         this.#end(ref, result);
       });
