@@ -1,7 +1,8 @@
 import { naturalCompare, SlipwayError } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
-import { hostNamed } from "../effects/quorum-gate.ts";
+
 import { discover, type Finding, type Unclear } from "../quorum/discovery.ts";
+import { hostNamed } from "../quorum/reading.ts";
 import type { ApiPorts } from "./deps.ts";
 import { setView } from "./health.ts";
 import { reasonView } from "./views.ts";

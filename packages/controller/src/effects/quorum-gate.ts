@@ -4,7 +4,8 @@ import type { HostInventory } from "../domain/inventory.ts";
 import type { MemberCheck, ProbeConfig, QuorumConfig } from "../domain/quorum.ts";
 import type { ProbeRequest } from "../fleet/probes.ts";
 import { type CheckAnswer, groupSystem } from "../quorum/groups.ts";
-import { largestSafeSet, mayGoOut, mergeViews, notHealed, type System, standing, type View } from "../quorum/index.ts";
+import { largestSafeSet, mayGoOut, notHealed, type System, standing, type View } from "../quorum/index.ts";
+import { checkAnswer, checkedFrom, systemSeen, systemsToHeal, viewpointsOf } from "../quorum/reading.ts";
 
 export interface QuorumPorts {
   readonly config: () => QuorumConfig;
@@ -67,12 +68,7 @@ export class QuorumGate implements Gate {
   async healed(host: string): Promise<string[]> {
     const away = this.#away([host], []);
     const { systems } = await this.read([], away, { fromAll: true });
-    // Instances that were stopped for the host's turn start after it has healed; of their groups only what runs here is waited for.
-    const groups = this.#ports.config().groups.filter((g) => g.members.some((m) => m.kind === "instance"));
-    const later = new Set(groups.map((g) => `group ${g.name}`));
-    const isLate = ({ sets }: System) => sets.every((s) => s.members.every((m) => m.host !== host || m.state === "up"));
-    const own = systems.filter((s) => !later.has(s.name) || !isLate(s));
-    return notHealed(own, host, away);
+    return notHealed(systemsToHeal(systems, this.#ports.config().groups, host), host, away);
   }
 
   /** The largest set of these hosts that could go together now; verified with the systems that answer for themselves. */
@@ -152,30 +148,15 @@ export class QuorumGate implements Gate {
     fromAll: boolean,
   ): Promise<{ system: System; seen: View[] }> {
     const hosts = this.#ports.inventories();
-    const isThere = (name: string) => hosts.some((h) => h.host === name && h.connected);
-    const able = probe.from.filter((name) => isThere(name) && !out.includes(name));
-    // Those who stay see what will be left; a host that goes is asked only where there are too few others.
-    const chosen = [...able.filter((n) => !going.includes(n)), ...able.filter((n) => going.includes(n))].slice(
-      0,
-      fromAll ? probe.from.length : probe.views,
-    );
+    const points = viewpointsOf(probe, hosts, { going, out, fromAll });
     const view = async (from: string): Promise<View> => {
       const { system, settings, timeoutMs } = probe;
       return { from, health: await this.#ports.read({ host: from, system, settings, timeoutMs, going }) };
     };
     const seen = locksItself.has(probe.system)
-      ? await this.#inTurn(probe.name, chosen, view)
-      : await Promise.all(chosen.map(view));
-    const names = new Set(hosts.map((h) => h.host));
-    const hostOf = (address: string) => hostNamed(address, names, probe.aliases);
-    const merged = mergeViews(probe.name, seen, { hostOf, outside: probe.outside });
-    if (chosen.length < probe.views) {
-      const missing = probe.from.filter((name) => !able.includes(name)).join(", ");
-      const reason = `it can be read from ${chosen.length} of ${probe.views} hosts only; ${missing || "no other"} cannot be asked`;
-      return { system: { ...merged, state: "unknown", reasons: [reason, ...merged.reasons] }, seen };
-    }
-    const own = ownAnswer(seen, going);
-    return { system: own ? { ...merged, own } : merged, seen };
+      ? await this.#inTurn(probe.name, points.chosen, view)
+      : await Promise.all(points.chosen.map(view));
+    return { system: systemSeen(probe, points, seen, new Set(hosts.map((h) => h.host)), going), seen };
   }
 
   /** One host after another, and one question after another. */
@@ -216,12 +197,11 @@ export class QuorumGate implements Gate {
     inventories: readonly HostInventory[],
     out: readonly string[],
   ): Promise<CheckAnswer> {
-    const from = check.from ?? inventories.find((h) => h.connected && !out.includes(h.host))?.host;
+    const from = checkedFrom(check, inventories, out);
     if (from === undefined) return { state: "unknown", note: "no host could be asked" };
     const { system, settings } = check;
     const health = await this.#ports.read({ host: from, system, settings, timeoutMs: CHECK_MS, going: [] });
-    const note = health.reasons.join("; ");
-    return { state: health.state === "healthy" ? "up" : health.state === "degraded" ? "down" : "unknown", note };
+    return checkAnswer(health);
   }
 }
 
@@ -233,29 +213,3 @@ const locksItself: ReadonlySet<string> = new Set(["gluster"]);
 
 /** Bound on a member's check, in milliseconds. */
 const CHECK_MS = 5_000;
-
-/** The host that a member's address means: its name, its name before the first dot, or what the pool file says. */
-export function hostNamed(
-  address: string,
-  names: ReadonlySet<string>,
-  aliases: Readonly<Record<string, string>>,
-): string | undefined {
-  const alias = Object.hasOwn(aliases, address) ? aliases[address] : undefined;
-  if (alias !== undefined) return alias;
-  if (names.has(address)) return address;
-  // Addresses have dots too, but no host is named by the first number of one.
-  const short = /^[0-9.]+$|:/.test(address) ? "" : (address.split(".")[0] ?? "");
-  return names.has(short) ? short : undefined;
-}
-
-/** Systems that answer for themselves were asked about exactly these hosts; the worst of their answers counts. */
-function ownAnswer(seen: readonly View[], going: readonly string[]): System["own"] {
-  const answers = seen.map((v) => v.health).filter((h) => h.goingVerdict !== "");
-  if (answers.length === 0 || going.length === 0) return undefined;
-  const verdict = answers.some((h) => h.goingVerdict === "deny")
-    ? "deny"
-    : answers.every((h) => h.goingVerdict === "ok")
-      ? "ok"
-      : "unknown";
-  return { going, verdict, reasons: [...new Set(answers.flatMap((h) => h.goingReasons))] };
-}
