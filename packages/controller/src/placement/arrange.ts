@@ -14,12 +14,16 @@ export interface Leaver {
   readonly guest: Guest;
   readonly from: string;
   readonly avoid: readonly string[];
+  readonly wanted?: string | undefined;
 }
 
 /** Steps of one search; a small pool is searched to the end with far less. */
 const BUDGET = 2_000_000;
 /** Steps of all searches about the same hosts together; beyond them only the quick tries are made. */
 const PURSE = 4_000_000;
+
+/** Rank of the target that a schedule has chosen: before all others. */
+const WANTED = -1;
 
 /** Finds targets for leavers on given hosts. Remembers who can run where, so that many questions about the same hosts are cheap. */
 export class Arranger {
@@ -86,6 +90,7 @@ export class Arranger {
       },
       rank: (u, b) => {
         const site = bins[b];
+        if (units[u]?.some((l) => l.wanted !== undefined && l.wanted === site?.name)) return WANTED;
         const oneWay = site && seesAll[u] && this.#isOneWay(site);
         return (ranks[b] ?? 0) + (oneWay ? 10 : 0);
       },

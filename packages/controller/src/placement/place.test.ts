@@ -197,6 +197,18 @@ describe("hosts", () => {
     expect(new Set(Object.values(went(p)))).toEqual(new Set(["hv2", "hv3"]));
   });
 
+  test("that a schedule has chosen come before all others, as long as everybody finds a place", () => {
+    const hosts = [host("hv1", [vm("a", 10), vm("b", 4)]), host("hv2"), host("hv3", [vm("c", 4)])];
+    const movers = (a: string, b: string) => [
+      { uuid: uuidOf("a"), from: "hv1", wanted: a },
+      { uuid: uuidOf("b"), from: "hv1", wanted: b },
+    ];
+    const roles = { hv2: { is: "done" }, hv3: { is: "later", turn: 1 } } as const;
+    expect(went(ask(hosts, { roles, movers: movers("hv3", "hv2") }))).toEqual({ a: "hv3", b: "hv2" });
+    expect(went(ask(hosts, { roles, movers: movers("hv3", "hv3") }))).toEqual({ a: "hv3", b: "hv2" });
+    expect(went(ask(hosts, { roles, movers: movers("hv9", "hv1") }))).toEqual({ a: "hv2", b: "hv2" });
+  });
+
   test("that are closed take nothing, and say why", () => {
     const p = ask(three, { roles: { hv2: closed("hv2"), hv3: closed("hv3"), hv4: closed("hv4", "out for run 7") } });
     expect(why(p)).toEqual([

@@ -38,7 +38,7 @@ export function placeOn(
   for (const mover of movers) {
     const guest = sites.get(mover.from)?.guests.get(mover.uuid);
     if (guest && takesRoom(guest.instance, new Set()))
-      leavers.push({ guest, from: mover.from, avoid: mover.avoid ?? [] });
+      leavers.push({ guest, from: mover.from, avoid: mover.avoid ?? [], wanted: mover.wanted });
     else stays.push(mover.uuid);
   }
   leavers.sort(

@@ -1,14 +1,16 @@
 import { naturalCompare, nearest } from "@slipway/shared";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
+import type { ScheduledMove } from "../domain/schedule.ts";
 import type { Reason, RunOptions } from "../domain/words.ts";
 import { type Duties, dutiesOn, type Left, type Stop } from "./duties.ts";
 import { failOver } from "./failover.ts";
+import { pushAside } from "./make-room.ts";
 import { pictureProblem } from "./picture.ts";
 import { placeOn } from "./place.ts";
 import { returnTo } from "./returns.ts";
 import { guestOf, put, remove, type Site, siteOf } from "./room.ts";
-import type { Blocker, InFlight, Move, Role } from "./types.ts";
+import type { Blocker, InFlight, Move, Mover, Role } from "./types.ts";
 
 export interface RehearsalOptions extends Pick<RunOptions, "consentStop" | "op" | "reboot" | "return"> {
   /** Engine time, to judge how old the pictures of the hosts are. */
@@ -25,6 +27,8 @@ export interface RehearsalOptions extends Pick<RunOptions, "consentStop" | "op" 
   readonly inFlight?: readonly InFlight[];
   /** Instances (uuid) that are off now and will be started again where they are. */
   readonly comingBack?: ReadonlySet<string>;
+  /** What a schedule has chosen, by wave counted from 1: made where the rules allow it, else another way is looked for. */
+  readonly scheduled?: readonly ScheduledMove[];
 }
 
 /** What becomes of the instances of one host in its turn. */
@@ -42,10 +46,12 @@ export interface HostTurn {
 
 export interface Rehearsal {
   readonly hosts: readonly HostTurn[];
+  /** Moves between hosts that stay in, made before the drains of their wave. */
+  readonly makeRoom: readonly (Move & { readonly wave: number })[];
   /** Of all hosts, in their order; empty: the whole run can be done. */
   readonly blockers: readonly Blocker[];
   readonly warnings: readonly Reason[];
-  /** Moves of the whole run, returns included. */
+  /** Moves of the whole run, those that make room and returns included. */
   readonly moves: number;
   /** The fewest that there can be: one for each instance that has to leave. */
   readonly floor: number;
@@ -76,14 +82,20 @@ export function rehearse(
   const turns: HostTurn[] = [];
   const warnings: Reason[] = [];
   const haveToLeave = new Set<string>();
-  const inScope = new Set(waves.flat());
+  const makeRoom: (Move & { wave: number })[] = [];
+  const isAtHome = new Map(known.map((h) => [h.host, new Set(h.inventory.instances.map((i) => i.uuid))]));
+  const scheduled = Map.groupBy(options.scheduled ?? [], (m) => m.wave);
+  const turnOf = new Map(waves.flatMap((wave, w) => wave.map((host) => [host, w] as const)));
   const names = new Set(
-    known.filter((h) => inScope.has(h.host)).flatMap((h) => h.inventory.instances.map((i) => i.name)),
+    known.filter((h) => turnOf.has(h.host)).flatMap((h) => h.inventory.instances.map((i) => i.name)),
   );
   for (const name of options.consentStop) if (!names.has(name)) warnings.push(unknownConsent(name, names));
 
   for (const [w, wave] of waves.entries()) {
-    const roles = rolesIn(w, waves, known, problems, options);
+    const roles = rolesIn(w, turnOf, known, problems, options);
+    const chosen = scheduled.get(w + 1) ?? [];
+    for (const move of pushAside(chosen, sites, roles, pool)) makeRoom.push({ ...move, wave: w + 1 });
+    const wanted = new Map(chosen.filter((m) => m.kind === "drain").map((m) => [m.uuid, m]));
     const todo = new Map<string, Duties>();
     const unknown = new Map<string, Blocker>();
     for (const host of wave) {
@@ -96,7 +108,7 @@ export function rehearse(
     const { placement, after } = placeOn(
       sites,
       roles,
-      all.flatMap((d) => d.movers),
+      all.flatMap((d) => d.movers.map((m) => aimed(m, wanted))),
       new Set(all.flatMap((d) => [...d.mayStop])),
       pool,
     );
@@ -104,8 +116,7 @@ export function rehearse(
     for (const move of placement.moves) {
       const source = sites.get(move.from);
       if (source) remove(source, move.uuid);
-      if (known.some((h) => h.host === move.from && h.inventory.instances.some((i) => i.uuid === move.uuid)))
-        haveToLeave.add(move.uuid);
+      if (isAtHome.get(move.from)?.has(move.uuid)) haveToLeave.add(move.uuid);
       const gone = away.get(move.from) ?? new Set();
       away.set(move.from, gone.add(move.uuid));
     }
@@ -149,23 +160,29 @@ export function rehearse(
   }
   return {
     hosts: turns,
+    makeRoom,
     blockers: turns.flatMap((t) => t.blockers),
     warnings,
-    moves: turns.reduce((sum, t) => sum + t.moves.length + t.returns.length, 0),
+    moves: makeRoom.length + turns.reduce((sum, t) => sum + t.moves.length + t.returns.length, 0),
     floor: haveToLeave.size,
   };
 }
 
+function aimed(mover: Mover, wanted: ReadonlyMap<string, ScheduledMove>): Mover {
+  const move = wanted.get(mover.uuid);
+  return move?.from === mover.from ? { ...mover, wanted: move.to } : mover;
+}
+
 function rolesIn(
   w: number,
-  waves: readonly (readonly string[])[],
+  turnOf: ReadonlyMap<string, number>,
   known: readonly HostInventory[],
   problems: ReadonlyMap<string, Reason | undefined>,
   options: RehearsalOptions,
 ): Map<string, Role> {
   const roles = new Map<string, Role>();
   for (const { host } of known) {
-    const turn = waves.findIndex((wave) => wave.includes(host));
+    const turn = turnOf.get(host) ?? -1;
     const because = problems.get(host) ?? options.closed?.get(host);
     if (turn === w) roles.set(host, { is: "source" });
     else if (turn >= 0 && turn < w && options.op === "drain")

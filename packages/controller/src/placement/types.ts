@@ -21,6 +21,8 @@ export interface Mover {
   readonly from: string;
   /** Targets that were tried already. */
   readonly avoid?: readonly string[];
+  /** Where a schedule has it go: taken before any other target, as long as all of them find a place with that. */
+  readonly wanted?: string;
 }
 
 /** A move under way: it takes room at its target already. */
