@@ -232,6 +232,7 @@ test("tables", async () => {
     hooksHash: "cd".repeat(32),
     hooksPush: true,
     run: "",
+    durations: [],
   } as unknown as operatorWire.FleetHost;
   const away = {
     ...fleet,

@@ -1,3 +1,4 @@
+import { durationText } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { actionTally, renderActions } from "./actions.ts";
 import {
@@ -43,11 +44,14 @@ export function renderReport(
   if (report.details !== "" && !long.some((host) => report.details.includes(host.reason)))
     lines.push(clean(report.details));
 
+  const isExpected = report.hosts.some((host) => host.expectedMs > 0n);
   const rows = report.hosts.map((host) => {
     const reason = long.includes(host) ? "see below" : clean(host.reason);
-    return [clean(host.name), clean(outcomeWord(host)) || "-", stageTime(host.stages) || "-", reason];
+    const out = isExpected ? [outTime(host)] : [];
+    return [clean(host.name), clean(outcomeWord(host)) || "-", stageTime(host.stages) || "-", ...out, reason];
   });
-  if (rows.length > 0) lines.push("", ...table([["HOST", "OUTCOME", "TOOK", "REASON"], ...rows], paint));
+  const out = isExpected ? ["OUT (EXPECTED)"] : [];
+  if (rows.length > 0) lines.push("", ...table([["HOST", "OUTCOME", "TOOK", ...out, "REASON"], ...rows], paint));
   for (const host of long) {
     const text = wrap(clean(host.reason).split(" "), columns - 2).map((line) => `  ${line}`);
     lines.push("", paint.red(`${clean(host.name)} ${host.outcome}`), ...text);
@@ -72,6 +76,13 @@ export function renderReport(
   const standing = report.ledger.filter((entry) => entry.closedAtMs === 0n);
   if (standing.length > 0) lines.push("", paint.yellow("still changed"), ...renderStanding(standing, nowMs));
   return lines;
+}
+
+/** "14m 02s (12m 00s)", with a word where it was later than 95 of 100. */
+function outTime({ outMs, expectedMs, p95Ms }: operatorWire.HostReport): string {
+  const expected = expectedMs > 0n ? ` (${durationText(Number(expectedMs))})` : "";
+  const late = expectedMs > 0n && outMs > p95Ms ? `, late: 95 of 100 within ${durationText(Number(p95Ms))}` : "";
+  return `${outMs > 0n ? durationText(Number(outMs)) : "-"}${expected}${late}`;
 }
 
 function failedStages(host: operatorWire.HostReport, paint: Paint): string[] {

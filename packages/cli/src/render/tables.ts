@@ -1,4 +1,4 @@
-import { naturalCompare } from "@slipway/shared";
+import { durationText, naturalCompare } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 import { scopeText } from "../options/scope.ts";
 import { renderActions } from "./actions.ts";
@@ -115,7 +115,21 @@ export function renderHost(host: operatorWire.FleetHost, now: number, paint: Pai
         paint,
       ),
     );
+  lines.push(...renderDurations(host, paint));
   return lines;
+}
+
+/** How long what runs do with a host usually takes; nothing where nothing is known yet. */
+function renderDurations({ durations, migrations }: operatorWire.FleetHost, paint: Paint): string[] {
+  const span = (ms: number | bigint) => durationText(Number(ms));
+  const outOf = ({ samples, of }: { readonly samples: number; readonly of: string }) =>
+    `${samples} ${{ host: "on this host", cluster: "in its cluster" }[of] ?? "in the fleet"}`;
+  const rows = durations.map((d) => [clean(d.kind), span(d.p50Ms), span(d.p95Ms), outOf(d)]);
+  if (migrations) {
+    const typical = Number(migrations.fixedMs) + 4 * Number(migrations.perGibMs);
+    rows.push(["migration of 4 GiB", span(typical), span(typical * migrations.p95Factor), outOf(migrations)]);
+  }
+  return rows.length === 0 ? [] : ["", ...table([["STEP", "USUAL", "95 OF 100 WITHIN", "OUT OF"], ...rows], paint)];
 }
 
 export function renderWhy(

@@ -185,6 +185,22 @@ describe("hosts", () => {
     expect((await alice.whyHost({ host: "hv1" }, BOUNDS)).reasons).toMatchObject([{ rule: "in-service" }]);
   });
 
+  test("what steps usually take is shown of a host, not of a list of them, and outlives a restart", async () => {
+    await hosts(["hv1"]);
+    for (let i = 0; i < 2; i++) {
+      const { run: id } = await alice.startRun({ scope: { hosts: ["hv1"] } }, BOUNDS);
+      expect(await ended(id)).toMatchObject({ outcome: "succeeded" });
+    }
+    const shown = (await alice.getHost({ host: "hv1" }, BOUNDS)).host?.durations ?? [];
+    expect(shown.map((d) => d.kind)).toEqual(expect.arrayContaining(["Maintenance", "drain", "away"]));
+    expect(shown.find((d) => d.kind === "Maintenance")).toMatchObject({ samples: 2, of: "host" });
+    expect((await alice.listHosts({}, BOUNDS)).hosts).toMatchObject([{ name: "hv1", durations: [] }]);
+    const { listen } = world.controller;
+    await world.controller.stop();
+    await world.start(listen);
+    expect((await alice.getHost({ host: "hv1" }, BOUNDS)).host?.durations).toEqual(shown);
+  });
+
   test("an operator's cordon outlives a restart", async () => {
     await hosts(["hv1"]);
     await alice.setCordon({ host: "hv1", cordoned: true, reason: "noisy fan" }, BOUNDS);

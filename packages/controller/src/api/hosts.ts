@@ -8,6 +8,7 @@ import { pictureProblem } from "../placement/index.ts";
 import type { LedgerRow } from "../store/runs.ts";
 import { actionsInHand, countsOf, type InstanceActionView } from "./action-views.ts";
 import type { ApiPorts } from "./deps.ts";
+import { durationsView } from "./duration-views.ts";
 import { standingsOf, withinTime } from "./health.ts";
 import { platformView } from "./inventory-views.ts";
 import { hostsOfScopeOrAll } from "./scope.ts";
@@ -38,7 +39,9 @@ export class HostsApi {
   }
 
   get(request: operatorWire.GetHostRequest): { host: FleetHost } {
-    return { host: this.#view(request.host) };
+    const { coordinator, registry } = this.#ports;
+    const entry = registry.required(request.host);
+    return { host: { ...this.#view(entry.name), ...durationsView(coordinator.durations, entry) } as FleetHost };
   }
 
   async ping(request: operatorWire.PingHostsRequest) {

@@ -234,6 +234,7 @@ export function reportView(run: Run): ReportView {
       return {
         ...h,
         stages: h.stages.map((s) => stageView(s, limit)),
+        ...{ outMs: big(h.outMs), expectedMs: big(h.expectedMs), p95Ms: big(h.p95Ms) },
         instances: host ? settledActions(host) : [],
         notes: host ? host.notes.map(reasonView) : [],
       };

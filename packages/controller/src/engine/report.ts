@@ -35,6 +35,11 @@ export interface RunReport {
     reason: string;
     reasonCode: string;
     stages: readonly StageReport[];
+    /** From its cordon until it was back in service by the engine's clock, in milliseconds; 0 when it did not go out and come back. */
+    outMs: number;
+    /** As the schedule of the run had it, and its 95th percentile; 0 without one. */
+    expectedMs: number;
+    p95Ms: number;
   }[];
   readonly startedAt: string;
   readonly endedAt: string;
@@ -65,6 +70,20 @@ function stageReport(s: StepRecord): StageReport {
   };
 }
 
+function outMs({ steps }: HostRun): number {
+  const back = steps.findLast((s) => s.step === "uncordon" && s.result?.verdict === "ok");
+  // A retry may have found it cordoned: it has been out since the first time.
+  const earlier = back ? steps.slice(0, steps.indexOf(back)) : [];
+  const since = earlier.findLastIndex((s) => s.step === "uncordon" && s.result?.verdict === "ok") + 1;
+  const out = earlier.slice(since).find((s) => s.step === "cordon");
+  return out && back?.endedT !== undefined ? Math.max(0, back.endedT - out.startedT) : 0;
+}
+
+function expectedOf(run: Run, { name }: HostRun): { expectedMs: number; p95Ms: number } {
+  const { expectedMs = 0, p95Ms = 0 } = run.spec.schedule?.turns.find((t) => t.host === name) ?? {};
+  return { expectedMs, p95Ms };
+}
+
 /**
  * The report of a run, finished or not. A host that failed is in CloudStack's `hostsskipped` (its name for every host that was
  * not updated although the run reached it); `output` of an updated host is its last Maintenance hook's.
@@ -93,6 +112,8 @@ export function reportOf(run: Run): RunReport {
       reason: h.reason,
       reasonCode: h.code,
       stages: stagesOf(h),
+      outMs: outMs(h),
+      ...expectedOf(run, h),
     })),
     startedAt: iso(run.startedAt),
     endedAt: iso(run.endedAt),
