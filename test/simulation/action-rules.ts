@@ -4,11 +4,12 @@ import { memoryOf } from "./guests.ts";
 import type { World } from "./world.ts";
 
 type ActionEvent = Extract<RunEvent, { type: "action-started" | "instance-settled" }>;
+type Settled = Extract<RunEvent, { type: "instance-settled" }>;
 type Started = Extract<RunEvent, { type: "action-started" }>;
 
 /** Rules that what a run resolves to do with an instance must keep; written down apart from the engine. */
 export function brokenActionRules(world: World, before: Run, after: Run, event: ActionEvent): string[] {
-  if (event.type === "instance-settled") return [];
+  if (event.type === "instance-settled") return brokenSettlement(world, before, event);
   const broken: string[] = [];
   const { verb, on, subject, spec, host: turn } = event;
   const say = (rule: string) => broken.push(`${verb} of ${spec.name} on ${on}: ${rule}`);
@@ -26,14 +27,20 @@ export function brokenActionRules(world: World, before: Run, after: Run, event: 
   const chain = host.actions.filter((a) => a.subject === subject && !a.settled);
   switch (verb) {
     case "admit":
-      if (chain.length > 1) say("while something is under way with it");
+      // The same target may be asked once more by what has waited for long.
+      if (chain.some((a) => a.verb !== "admit" || a.on !== on)) say("while something is under way with it");
       broken.push(...brokenAdmission(world, after, host, event));
+      break;
+    case "withdraw":
+      if (!chain.some((a) => a.verb === "admit" && a.on === on)) say("it was never asked for");
+      if (chain.some((a) => a.verb === "move")) say("its migration has begun");
       break;
     case "move":
       if (!chain.some((a) => a.verb === "admit" && a.on === spec.to && a.result?.verdict === "ok"))
         say(`${spec.to} has not let it in`);
       if (chain.filter((a) => a.verb === "move").length > 1) say("moved twice without a settlement");
       broken.push(...brokenTarget(world, after, host, spec, spec.to ?? ""));
+      broken.push(...brokenLimits(world, spec, "begun"));
       break;
     case "stop":
     case "save":
@@ -105,13 +112,34 @@ function brokenAdmission(world: World, run: Run, host: HostRun, { on, subject, s
     );
     if (rival) say(`${rival} of the group ${apart} is there or on its way`);
   }
-  const { perHost, perTarget, perCluster } = world.pool.migration;
-  const open = movesOf(world);
-  const from = open.filter((m) => m.from === spec.from).length;
-  if (from > perHost) say(`${from} migrations leave ${spec.from} at once`);
-  if (coming.length + 1 > perTarget) say(`${coming.length + 1} migrations arrive at once`);
-  if (open.length > perCluster) say(`${open.length} migrations at once`);
+  broken.push(...brokenLimits(world, spec, "asked for ahead"));
   return broken;
+}
+
+/** Limits count migrations that have begun; of those that wait for a lane there may be as many more. */
+function brokenLimits(world: World, spec: Started["spec"], kind: "begun" | "asked for ahead"): string[] {
+  const { perHost, perTarget, perCluster } = world.pool.migration;
+  const these = movesOf(world).filter((m) => m.hasBegun === (kind === "begun"));
+  const broken: string[] = [];
+  const from = these.filter((m) => m.from === spec.from).length;
+  const to = these.filter((m) => m.to === spec.to).length;
+  if (from > perHost) broken.push(`${from} migrations leave ${spec.from} at once (${kind})`);
+  if (to > perTarget) broken.push(`${to} migrations arrive at once on ${spec.to} (${kind})`);
+  if (these.length > perCluster) broken.push(`${these.length} migrations at once (${kind})`);
+  return broken;
+}
+
+/** What was let in and never moved has been withdrawn, or its target could not be told. */
+function brokenSettlement(world: World, before: Run, { host, uuid, name, outcome, to = "" }: Settled): string[] {
+  const actions = before.hosts.find((h) => h.name === host)?.actions ?? [];
+  const chain = actions.filter((a) => a.subject === uuid && !a.settled);
+  const wasLetIn = chain.findLast((a) => a.verb === "admit")?.result?.verdict === "ok";
+  if (outcome !== "stayed" || !wasLetIn || chain.some((a) => a.verb === "move")) return [];
+  const withdraw = chain.find((a) => a.verb === "withdraw");
+  if (withdraw?.result === undefined && withdraw?.abandoned === undefined)
+    return [`${name} stays on ${host}, and ${to} still waits for it`];
+  const isHeld = withdraw.result?.verdict === "ok" && world.guests.hypervisor(to).promised().includes(uuid);
+  return isHeld ? [`${name} was withdrawn, and ${to} still holds its room`] : [];
 }
 
 /** Migrations that have been resolved upon and are not settled. */
@@ -121,13 +149,18 @@ function movesOf(world: World) {
     from: string;
     to: string;
     instance: NonNullable<ActionRecord["spec"]["instance"]> | undefined;
+    hasBegun: boolean;
   }[] = [];
   for (const run of world.disk.runs.values()) {
     if (run.state === "ended") continue;
-    for (const h of run.hosts)
-      for (const a of h.actions)
-        if (a.verb === "admit" && !a.settled)
-          moves.push({ uuid: a.subject, from: a.spec.from ?? "", to: a.spec.to ?? "", instance: a.spec.instance });
+    for (const h of run.hosts) {
+      const open = h.actions.filter((a) => !a.settled);
+      for (const [uuid, [a, ...rest]] of Map.groupBy(open, (one) => one.subject))
+        if (a?.verb === "admit") {
+          const hasBegun = rest.some((one) => one.verb === "move");
+          moves.push({ uuid, from: a.spec.from ?? "", to: a.spec.to ?? "", instance: a.spec.instance, hasBegun });
+        }
+    }
   }
   return moves;
 }

@@ -64,6 +64,15 @@ function hasMoved(run: Run, { host, subject }: Started): boolean {
   return actions.some((a) => a.subject === subject && a.verb === "move" && !a.settled);
 }
 
+/** Instances that their targets have let in and that wait for a lane. */
+function waiting({ actions }: HostRun): string[] {
+  const open = Map.groupBy(
+    actions.filter((a) => !a.settled),
+    (a) => a.subject,
+  );
+  return [...open].filter(([, those]) => those.every((a) => a.verb === "admit" && a.result)).map(([uuid]) => uuid);
+}
+
 function stopOf(host: HostRun, run: Run): RunEvent[] {
   const gone = new Set(host.settled.filter((s) => s.outcome === "moved").map((s) => s.uuid));
   const left = host.evacuees.find((e) => e.how === "move" && !gone.has(e.uuid));
@@ -173,7 +182,49 @@ export const evacuationMutants: readonly Mutant[] = [
       ...pool,
       migration: { ...pool.migration, perHost: 99, perTarget: 99, perCluster: 99 },
     })),
-    caught: /migrations (leave .* at once|arrive at once|at once)/,
+    caught: /migrations (leave .* at once|arrive at once .*|at once)/,
+  },
+  {
+    name: "what waits for a lane begins without one",
+    variant: seeingPool(
+      (pool) => ({ ...pool, migration: { ...pool.migration, perHost: 99, perTarget: 99, perCluster: 99 } }),
+      (run) => run.hosts.some((h) => waiting(h).length > 0),
+    ),
+    caught: /migrations (leave .* at once|arrive at once .*|at once) \(begun\)/,
+  },
+  {
+    name: "as many targets are asked ahead as there are instances",
+    variant: seeing((fleet, run) => {
+      const { migration } = fleet.pool;
+      const begun = run.hosts.flatMap((h) => h.actions).filter((a) => a.verb === "move" && !a.settled);
+      const limits = { perHost: 99, perTarget: 99, perCluster: 99 };
+      return begun.length > 0
+        ? {}
+        : { fleet: { ...fleet, pool: { ...fleet.pool, migration: { ...migration, ...limits } } } };
+    }),
+    caught: /migrations (leave .* at once|arrive at once .*|at once) \(asked for ahead\)/,
+  },
+  {
+    name: "what was let in and is not to move any more is not withdrawn",
+    variant: engineWith((records) =>
+      records.map((e): RunEvent => {
+        if (e.type !== "action-started" || e.verb !== "withdraw") return e;
+        const { name, purpose, generation, from = "", to = "" } = e.spec;
+        const rest = { outcome: "stayed", reason: "", durationMs: 0 } as const;
+        return {
+          type: "instance-settled",
+          host: e.host,
+          uuid: e.subject,
+          name,
+          purpose,
+          from,
+          to,
+          generation,
+          ...rest,
+        };
+      }),
+    ),
+    caught: /still waits for it/,
   },
   {
     name: "groups that are kept apart are not",

@@ -25,6 +25,7 @@ export type QuorumMember = Plain<health.QuorumMember>;
 /** What can be done to an instance; the first half of the step's name, "move:UUID". */
 export const instanceVerbs = {
   admit: "this host makes room for it",
+  withdraw: "it does not come after all, and its room is free again",
   move: "it is live-migrated away",
   stop: "it is shut down by its own system",
   save: "its memory is saved to disk and it stops",

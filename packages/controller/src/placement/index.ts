@@ -1,3 +1,4 @@
+export { noPlaceAnyMore } from "./arrival.ts";
 export { type Duties, duties, type Left, type Stop } from "./duties.ts";
 export { failsOver } from "./failover.ts";
 export { platformRules } from "./fleet-rules.ts";

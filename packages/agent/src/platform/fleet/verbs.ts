@@ -40,7 +40,7 @@ export async function perform(verbs: Verbs, spec: InstanceSpec, job: JobHandle):
 /** Finds out what became of it; begins nothing anew, but starts again what this agent had unloaded. */
 export async function takeUp(verbs: Verbs, spec: InstanceSpec, job: JobHandle): Promise<JobOutcome> {
   const work: Work = { ...verbs, ...checked(spec), job, lines: [] };
-  if (spec.verb === "look" || spec.verb === "admit") return perform(verbs, spec, job);
+  if (spec.verb === "look" || spec.verb === "admit" || spec.verb === "withdraw") return perform(verbs, spec, job);
   if (spec.verb === "move" && verbs.notes.has(spec.uuid)) return withOutput(work, await startAgain(work, spec));
   return interrupted(work, spec.verb, await verbs.reader.read());
 }
@@ -50,6 +50,8 @@ type Doing = (work: Work, spec: InstanceSpec) => Promise<JobOutcome>;
 const doing: Readonly<Record<InstanceVerb, Doing>> = {
   look: async (work) => at(work, await work.reader.read()),
   admit,
+  // Nothing was promised.
+  withdraw: async (work) => at(work, await work.reader.read()),
   move,
   start,
   stop,

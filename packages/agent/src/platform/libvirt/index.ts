@@ -104,6 +104,9 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
     switch (spec.verb) {
       case "admit":
         return await admit(spec);
+      case "withdraw":
+        promised.delete(spec.uuid);
+        return await look(spec);
       case "move":
         return await move(moves, spec, job);
       case "stop":
@@ -123,7 +126,7 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
 
   /** Looking and admitting change nothing here, so they are simply done. */
   function resumeJob(spec: InstanceSpec, job: JobHandle): Promise<JobOutcome> {
-    if (spec.verb === "look" || spec.verb === "admit") return run(spec, job);
+    if (isAsking(spec)) return run(spec, job);
     return spec.verb === "move" ? resumedMove(moves, spec, job) : resumed(virsh, spec, job);
   }
 
@@ -184,6 +187,11 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
     cancel: (id: string, reason: string) => jobs.cancel(id, reason),
     forget: (id: string) => jobs.forget(id),
   };
+}
+
+/** It changes nothing of what runs here. */
+function isAsking({ verb }: InstanceSpec): boolean {
+  return verb === "look" || verb === "admit" || verb === "withdraw";
 }
 
 /** One small file for each move, named by the instance's UUID. */

@@ -120,12 +120,21 @@ export class SimulatedHypervisor {
     return [...this.#admitted.values()].filter(({ needs, from }) => this.#isMovingHere(needs.uuid, from)).map(needsOf);
   }
 
+  /** Instances for which room is held and that have not begun to come. */
+  promised(): readonly string[] {
+    return [...this.#admitted].filter(([uuid, { from }]) => !this.#isMovingHere(uuid, from)).map(([uuid]) => uuid);
+  }
+
   #begin(id: string, spec: InstanceSpec): string | undefined {
     const found = findIn(this.world, this.host, spec.uuid);
     if (spec.verb === "look") return this.#end(id, "ok", "");
     if (spec.verb === "admit") {
       const problem = this.#admit(spec, found);
       return problem ?? this.#end(id, "ok", "");
+    }
+    if (spec.verb === "withdraw") {
+      this.#admitted.delete(spec.uuid);
+      return this.#end(id, "ok", "");
     }
     if (found === undefined) {
       if (spec.verb === "discard") return this.#end(id, "ok", "nothing of it is here");

@@ -44,6 +44,8 @@ export class SimulatedPlatform implements Platform {
   }
 
   resume(id: string, spec: InstanceSpec): void {
+    // The hypervisor outlives the agent, and so does the room that it holds.
+    if (spec.verb === "withdraw") this.start(id, spec);
     if (!this.#jobs.has(id)) this.#remember(id, spec, true);
   }
 

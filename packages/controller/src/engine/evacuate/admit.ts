@@ -2,39 +2,59 @@ import type { Instance } from "@slipway/shared";
 import type { InstanceNeeds, Purpose } from "../../domain/action.ts";
 import { settle } from "../../placement/index.ts";
 import type { Desk } from "../desk.ts";
-import { QUICK_MS } from "./move.ts";
-import { type Op, opsOfRun, startAction } from "./ops.ts";
+import { hasBegun, opsOfRun, QUICK_MS, startAction } from "./ops.ts";
 import { generationOf } from "./pictures.ts";
 
-/** Is there room for one more migration, by the limits of the pool file? */
+interface Way {
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * Is there room for one more migration, by the limits of the pool file? They count migrations that have begun. As many more may be
+ * asked for ahead, so that the next one begins the moment that a lane is free.
+ */
 export class Lanes {
   readonly #desk: Desk;
-  readonly #open: { from: string; to: string }[];
+  readonly #begun: Way[];
+  /** Asked for, or let in; they wait for a lane. */
+  readonly #ahead: Way[];
 
   constructor(desk: Desk) {
     this.#desk = desk;
-    const cluster = new Set(desk.run.hosts.filter((h) => h.cluster === desk.host.cluster).map((h) => h.name));
-    this.#open = opsOfRun({ ...desk.run, hosts: desk.run.hosts.filter((h) => cluster.has(h.name)) })
-      .filter((op: Op) => op.kind === "move")
-      .map(({ from, to }) => ({ from, to }));
+    const hosts = desk.run.hosts.filter((h) => h.cluster === desk.host.cluster);
+    const moves = opsOfRun({ ...desk.run, hosts }).filter((op) => op.kind === "move");
+    this.#begun = moves.filter(hasBegun);
+    this.#ahead = moves.filter((op) => !hasBegun(op));
   }
 
-  get isFull(): boolean {
-    return this.#open.length >= this.#desk.fleet.pool.migration.perCluster;
+  /** May a migration that its target has let in begin? */
+  mayBegin(from: string, to: string): boolean {
+    return this.#fits(this.#begun, from, to);
   }
 
-  free(from: string, to: string): boolean {
-    const { perHost, perTarget } = this.#desk.fleet.pool.migration;
-    const count = (fits: (o: { from: string; to: string }) => boolean) => this.#open.filter(fits).length;
-    return !this.isFull && count((o) => o.from === from) < perHost && count((o) => o.to === to) < perTarget;
+  begin(from: string, to: string): void {
+    this.#begun.push({ from, to });
   }
 
-  hasRoomFrom(from: string): boolean {
-    return !this.isFull && this.#open.filter((o) => o.from === from).length < this.#desk.fleet.pool.migration.perHost;
+  /** May a target be asked for the next one? */
+  mayAsk(from: string, to: string): boolean {
+    return this.#fits(this.#ahead, from, to);
   }
 
-  take(from: string, to: string): void {
-    this.#open.push({ from, to });
+  mayAskFrom(from: string): boolean {
+    return this.#fits(this.#ahead, from, undefined);
+  }
+
+  ask(from: string, to: string): void {
+    this.#ahead.push({ from, to });
+  }
+
+  #fits(ways: readonly Way[], from: string, to: string | undefined): boolean {
+    const { perCluster, perHost, perTarget } = this.#desk.fleet.pool.migration;
+    const count = (fits: (way: Way) => boolean) => ways.filter(fits).length;
+    if (ways.length >= perCluster || count((way) => way.from === from) >= perHost) return false;
+    return to === undefined || count((way) => way.to === to) < perTarget;
   }
 }
 

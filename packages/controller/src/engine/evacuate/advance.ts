@@ -1,4 +1,5 @@
 import type { Course, Desk } from "../desk.ts";
+import { Lanes } from "./admit.ts";
 import { advanceHalt, type Halt } from "./halt.ts";
 import { advanceMove } from "./move.ts";
 import { type Op, opsOf } from "./ops.ts";
@@ -6,8 +7,9 @@ import { type Op, opsOf } from "./ops.ts";
 /** Takes everything on that is under way in the turn of the host; returns what is still open. */
 export function advanceAll(desk: Desk, course: Course): readonly Op[] {
   const ops = opsOf(desk.host);
+  const lanes = new Lanes(desk);
   for (const op of ops) {
-    if (op.kind === "move") advanceMove(desk, op, course);
+    if (op.kind === "move") advanceMove(desk, op, course, lanes);
     else advanceHalt(desk, op as Halt, course);
   }
   return ops;

@@ -112,8 +112,8 @@ function moveOn(desk: Desk, step: StepRecord, ops: readonly Op[], left: readonly
   const lanes = new Lanes(desk);
   const consented: Duty[] = [];
   if (movers.length > 0) {
-    // With all lanes full there is nothing to decide; what is tried out is seen when one is free.
-    if (!lanes.hasRoomFrom(host.name)) return;
+    // With as many asked for as may wait there is nothing to decide; what is tried out is seen when one has begun.
+    if (!lanes.mayAskFrom(host.name)) return;
     const isSpent = (d: Duty) => triedFor(host, d.instance.uuid).length >= fleet.pool.migration.attempts;
     const spent = movers.find((d) => isSpent(d) && !d.mayStop);
     if (spent) {
@@ -138,8 +138,8 @@ function moveOn(desk: Desk, step: StepRecord, ops: readonly Op[], left: readonly
       const to = found.placement.moves.find((m) => m.uuid === uuid)?.to;
       const isStopped = found.placement.stops.some((s) => s.uuid === uuid);
       if (isStopped || isSpent(d)) consented.push(d);
-      else if (to !== undefined && lanes.free(host.name, to)) {
-        lanes.take(host.name, to);
+      else if (to !== undefined && lanes.mayAsk(host.name, to)) {
+        lanes.ask(host.name, to);
         beginMove(desk, d.instance, "drain", host.name, to);
       }
     }

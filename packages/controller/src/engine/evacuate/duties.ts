@@ -47,7 +47,7 @@ export function dutiesOf(picture: HostInventory, pool: PoolConfig, options: RunO
 }
 
 /** Somebody else has something under way with it, or its platform cannot say how it is. */
-export function isBusy({ instance }: Duty): boolean {
+export function isBusy({ instance }: Pick<Duty, "instance">): boolean {
   return instance.job !== "" || instance.state === "incoming" || instance.state === "unknown";
 }
 

@@ -3,8 +3,8 @@ import { type ActionRecord, actionName } from "../../domain/action.ts";
 import type { EffectRef } from "../../domain/fleet.ts";
 import type { HostRun } from "../../domain/run.ts";
 import type { Course, Desk } from "../desk.ts";
-import { LOOK_EVERY_MS, QUICK_MS, whyNotDone } from "./move.ts";
-import { baseOf, isOpen, type Op, settleOp, startAction } from "./ops.ts";
+import { LOOK_EVERY_MS } from "./move.ts";
+import { baseOf, isOpen, type Op, QUICK_MS, settleOp, startAction, whyNotDone } from "./ops.ts";
 import { generationOf } from "./pictures.ts";
 import { watchAction } from "./watch.ts";
 

@@ -1,39 +1,30 @@
-import { verdicts } from "@slipway/shared";
 import type { ActionRecord } from "../../domain/action.ts";
 import type { Reason } from "../../domain/words.ts";
 import type { Course, Desk } from "../desk.ts";
-import { closedMeanwhile } from "./coming.ts";
-import { baseOf, isOpen, type Op, settleOp, startAction } from "./ops.ts";
-import { pictureOf } from "./pictures.ts";
+import type { Lanes } from "./admit.ts";
+import { beginWhenFree } from "./begin.ts";
+import { baseOf, isOpen, type Op, QUICK_MS, settleOp, startAction, whyNotDone } from "./ops.ts";
 import { type MoveVerdict, type Side, settleMove } from "./settle-move.ts";
 import { watchAction } from "./watch.ts";
 
-/** Bound on admission, looks and the removal of leftovers, in milliseconds. */
-export const QUICK_MS = 30_000;
 /** Both sides are asked again after this long while they do not say where an instance is, in milliseconds. */
 export const LOOK_EVERY_MS = 5_000;
 
 /**
  * One migration, as a walk over its own actions:
  *
- *   admit (target) -> move (source) -> done
- *                           └ any other end -> look (source and target) until they say where it is [-> discard a leftover]
+ *   admit (target) -> [a lane is waited for] -> move (source) -> done
+ *     │                 │                      └ any other end -> look (source and target) until they say where it is
+ *     │                 │                                         [-> discard a leftover]
+ *     └ no              └ not to move any more -> withdraw (target)
  *
  * From the moment the move is recorded until it is settled nothing else touches the instance.
  */
-export function advanceMove(desk: Desk, op: Op, course: Course): void {
+export function advanceMove(desk: Desk, op: Op, course: Course, lanes: Lanes): void {
   for (const a of op.actions) if (isOpen(a)) watchAction(desk, op, a, course);
-  const admit = op.actions.find((a) => a.verb === "admit");
   const move = op.actions.findLast((a) => a.verb === "move");
   if (move === undefined) {
-    if (admit === undefined || isOpen(admit)) return;
-    // An admission that failed, or is not known, has not touched the instance.
-    if (admit.result?.verdict !== "ok") settleOp(desk, op, "stayed", { reason: whyNotDone(admit) });
-    else {
-      const reason = course.noMore ?? closedMeanwhile(desk, op);
-      if (reason !== undefined) settleOp(desk, op, "stayed", { reason });
-      else migrate(desk, op);
-    }
+    beginWhenFree(desk, op, course, lanes);
     return;
   }
   if (isOpen(move)) return;
@@ -50,27 +41,6 @@ function isClearlyDone({ result }: ActionRecord): boolean {
   if (result?.verdict !== "ok") return false;
   const { instance: look } = result;
   return look !== undefined && look.problem === "" && look.job === "" && (!look.present || look.state === "shutoff");
-}
-
-function migrate(desk: Desk, op: Op): void {
-  const limits = desk.fleet.pool.migration;
-  const capacity = pictureOf(desk.fleet, desk.host.cluster, op.to)?.inventory.capacity;
-  const disks = op.actions[0]?.spec.copies ?? [];
-  startAction(desk, "move", op.from, op.uuid, {
-    ...baseOf(op, limits.timeoutMs),
-    move: {
-      to: op.to,
-      uri: capacity?.migrationUri ?? "",
-      address: capacity?.migrationAddress ?? "",
-      storage: disks.length > 0 ? "all" : "",
-      bandwidthMib: limits.bandwidthMib,
-      downtimeMs: limits.downtimeMs,
-      autoConverge: limits.autoConverge,
-      postCopy: limits.postCopy,
-      stuckMs: limits.stuckMs,
-      disks,
-    },
-  });
 }
 
 /** The move has ended otherwise than well, or its end is not known: both sides are asked. */
@@ -210,10 +180,4 @@ function tidied(desk: Desk, op: Op, on: string): boolean {
   const discard = op.actions.findLast((a) => a.verb === "discard" && a.on === on);
   if (discard === undefined) startAction(desk, "discard", on, op.uuid, baseOf(op, QUICK_MS));
   return discard !== undefined && !isOpen(discard);
-}
-
-export function whyNotDone(a: ActionRecord): string {
-  if (a.abandoned) return a.abandoned.reason;
-  if (a.result === undefined) return "it has not ended";
-  return a.result.reason || verdicts[a.result.verdict];
 }

@@ -1,8 +1,11 @@
-import type { InstanceVerb } from "@slipway/shared";
+import { type InstanceVerb, verdicts } from "@slipway/shared";
 import type { ActionRecord, ActionSpec, InstanceAction, Purpose, Settlement } from "../../domain/action.ts";
 import type { RunEvent } from "../../domain/events.ts";
 import type { HostRun, Run } from "../../domain/run.ts";
 import type { Desk } from "../desk.ts";
+
+/** Bound on admission, looks and the removal of leftovers, in milliseconds. */
+export const QUICK_MS = 30_000;
 
 /** What is wanted with one instance and not settled yet: the actions that belong to it, in order of start. */
 export interface Op {
@@ -43,6 +46,11 @@ function opOf(actions: readonly ActionRecord[]): Op | undefined {
 /** Open in any turn of the run: migrations of several hosts share targets and the network. */
 export function opsOfRun(run: Run): readonly Op[] {
   return run.hosts.flatMap((h) => (h.actions.length === 0 ? [] : opsOf(h)));
+}
+
+/** Is the migration itself under way, or was it? Until then its target has at most been asked for room. */
+export function hasBegun(op: Op): boolean {
+  return op.actions.some((a) => a.verb === "move");
 }
 
 export function isOpen(a: ActionRecord): boolean {
@@ -86,4 +94,10 @@ export function settleOp(
     ...{ generation, reason: more.reason ?? "", durationMs: more.durationMs ?? 0 },
   };
   desk.record(event);
+}
+
+export function whyNotDone(a: ActionRecord): string {
+  if (a.abandoned) return a.abandoned.reason;
+  if (a.result === undefined) return "it has not ended";
+  return a.result.reason || verdicts[a.result.verdict];
 }

@@ -15,22 +15,22 @@ export function relocate(desk: Desk, step: StepRecord): void {
   const late = desk.expired(step.startedT + maintenanceWaitMs)
     ? `the moves did not end within ${durationText(maintenanceWaitMs)}`
     : undefined;
-  const course = courseOf(desk, late);
-  const ops = advanceAll(desk, course);
-  if (desk.hasRecords) return;
   const results = host.settled.filter((s) => s.purpose === "move" && s.t >= step.startedT);
+  const failed = results.filter((s) => s.outcome !== "moved");
+  const given = courseOf(desk, late);
+  const cut = given.noMore ?? (failed.length > 0 && !run.spec.options.forced ? "an earlier move failed" : undefined);
+  const ops = advanceAll(desk, { ...given, noMore: cut });
+  if (desk.hasRecords) return;
   const settled = new Set(results.map((s) => s.uuid));
   const open = new Set(ops.map((op) => op.uuid));
   // One that is where it was to go may have come in the turn of another host.
   const todo = moves.filter(
     ({ uuid, to }) => to !== host.name && !settled.has(uuid) && !open.has(uuid) && isHere(desk, uuid),
   );
-  const failed = results.filter((s) => s.outcome !== "moved");
-  const cut = course.noMore ?? (failed.length > 0 && !run.spec.options.forced ? "an earlier move failed" : undefined);
   if (cut !== undefined || todo.length === 0) {
     if (ops.length > 0) return;
     const texts = failed.map((s) => `instance ${s.name} was not moved to ${s.to}: ${s.reason}`);
-    if (course.noMore !== undefined && todo.length > 0) texts.push(course.noMore);
+    if (given.noMore !== undefined && todo.length > 0) texts.push(given.noMore);
     const took = now - step.startedT;
     desk.record(
       endOf(step, controllerResult(texts.length > 0 ? "failed" : "ok", texts.join("; "), step.startedAt, took)),
@@ -51,7 +51,7 @@ export function relocate(desk: Desk, step: StepRecord): void {
       if (stale) desk.wait(stale);
       continue;
     }
-    if (!lanes.free(host.name, to)) continue;
+    if (!lanes.mayAsk(host.name, to)) continue;
     const question = { hosts, roles: onlyTo(desk, to), movers: [{ uuid, from: host.name }] };
     const inFlight = inFlightOf(run, fleet, host.cluster);
     const { blockers, moves: found } = place({
@@ -77,7 +77,7 @@ export function relocate(desk: Desk, step: StepRecord): void {
       desk.record({ type: "instance-settled", host: host.name, ...event, generation, durationMs: 0 });
       return;
     }
-    lanes.take(host.name, to);
+    lanes.ask(host.name, to);
     beginMove(desk, instance, "move", host.name, to);
   }
 }

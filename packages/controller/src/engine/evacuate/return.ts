@@ -61,8 +61,8 @@ export function bringBack(desk: Desk, step: StepRecord, mode: RunOptions["return
   const lanes = new Lanes(desk);
   for (const { uuid, from } of wanted) {
     const instance = pictureOf(fleet, host.cluster, from)?.inventory.instances.find((i) => i.uuid === uuid);
-    if (!instance || !lanes.free(from, host.name)) continue;
-    lanes.take(from, host.name);
+    if (!instance || !lanes.mayAsk(from, host.name)) continue;
+    lanes.ask(from, host.name);
     beginMove(desk, instance, "return", from, host.name);
   }
   return false;

@@ -19,7 +19,7 @@ export function watchAction(desk: Desk, op: Op, a: ActionRecord, course: Course)
     desk.effect(
       isTaken ? { do: "query-step", ref, everyMs: options.pingIntervalMs } : { do: "start-step", ref, task: taskOf(a) },
     );
-    if (course.cancel !== undefined && isTaken && a.verb !== "look" && a.verb !== "discard")
+    if (course.cancel !== undefined && isTaken && !isTidying(a))
       desk.effect({ do: "cancel-step", ref, reason: course.cancel });
   } else {
     desk.wait({
@@ -30,11 +30,12 @@ export function watchAction(desk: Desk, op: Op, a: ActionRecord, course: Course)
     });
   }
   const since = Math.max(a.startedT, fact?.sinceT ?? a.startedT);
-  const patience = a.verb === "admit" ? Math.min(options.agentWaitMs, ADMIT_PATIENCE_MS) : options.agentWaitMs;
+  // Nothing depends on them: one that is not let in does not move, and a promise of room ends by itself.
+  const isSlight = a.verb === "admit" || a.verb === "withdraw";
+  const patience = isSlight ? Math.min(options.agentWaitMs, ADMIT_PATIENCE_MS) : options.agentWaitMs;
   if (!connected) {
     if (!desk.expired(since + patience)) return;
-    // Nothing has begun on a target that has not said yes.
-    if (a.verb === "admit" || course.givesUp) abandon(desk, a, "unreachable", `${a.on}: ${away}`);
+    if (isSlight || course.givesUp) abandon(desk, a, "unreachable", `${a.on}: ${away}`);
     else
       desk.unknown({
         rule: "instance-unknown",
@@ -48,6 +49,11 @@ export function watchAction(desk: Desk, op: Op, a: ActionRecord, course: Course)
     a.acceptedT === undefined ? since + patience : Math.max(since, a.acceptedT + a.spec.timeoutMs) + patience;
   if (desk.expired(limit))
     abandon(desk, a, "no-answer", `${a.on} has not ${isTaken ? "told its end" : "taken it"} in time`);
+}
+
+/** What only asks or clears up is not ended by an abort. */
+function isTidying({ verb }: ActionRecord): boolean {
+  return verb === "look" || verb === "discard" || verb === "withdraw";
 }
 
 function abandon(desk: Desk, a: ActionRecord, code: string, reason: string): void {
