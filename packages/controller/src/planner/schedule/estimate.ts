@@ -13,6 +13,15 @@ export function awayOf({ name, cluster }: Host, { options, durations }: Schedule
 
 /** One migration of each of these away from a host, in milliseconds. */
 export function migrations({ name, cluster }: Host, { durations }: ScheduleInput): (instance: Instance) => number {
-  const speed = durations?.migration(name, undefined, cluster) ?? guessedSpeed;
+  const speed = speedOf({ name, cluster }, durations);
   return (instance) => migrationMs(speed, memoryOf(instance));
+}
+
+/** A drain takes up to so many times what is expected: that all migrations are slow at once is what a slow network looks like. */
+export function drainSlowness(host: Host, { durations }: ScheduleInput): number {
+  return speedOf(host, durations).p95Factor;
+}
+
+function speedOf({ name, cluster }: Host, durations: ScheduleInput["durations"]) {
+  return durations?.migration(name, undefined, cluster) ?? guessedSpeed;
 }

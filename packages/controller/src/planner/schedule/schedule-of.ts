@@ -18,7 +18,7 @@ export function scheduleOf(input: ScheduleInput): Scheduled {
   const { pictured: used, result } = stopped(pictured, options, returned(pictured, options));
   if (!result.feasible) return explained(result, used.names, input);
   const { snapshot, names } = used;
-  return { kind: "schedule", schedule: turnsOf(result, snapshot, names, input.options), snapshot };
+  return { kind: "schedule", schedule: turnsOf(result, snapshot, names, input), snapshot };
 }
 
 /** A return that finds no room is no failure of a run: those go home that can. */

@@ -1,12 +1,14 @@
 import { naturalCompare } from "@slipway/shared";
 import type { Schedule, ScheduledMove, ScheduledTurn } from "../../domain/schedule.ts";
-import type { RunOptions } from "../../domain/words.ts";
 import type { PlannedTurn, PoolSnapshot, RollingPlan } from "../rolling/index.ts";
+import { drainSlowness } from "./estimate.ts";
+import type { ScheduleInput } from "./input.ts";
 import { budgetsOf } from "./limits.ts";
 import type { Names } from "./names.ts";
 
 /** A plan in the words of a run. */
-export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names, options: RunOptions): Schedule {
+export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names, input: ScheduleInput): Schedule {
+  const { options } = input;
   const waves = waveNumbers(plan);
   const hosts = new Map(snapshot.hosts.map((h) => [h.name, h]));
   const isTurn = new Map(plan.turns.filter((t) => hosts.get(t.host)?.state === "in-scope").map((t) => [t.host, t]));
@@ -21,16 +23,18 @@ export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names,
   const turns = [...isTurn.values()].map((turn): ScheduledTurn => {
     const host = hosts.get(turn.host);
     const inHand = turn.backMs - turn.startMs;
-    const drainMs = inHand - (host?.durationMs ?? 0);
+    const drainMs = Math.max(0, inHand - (host?.durationMs ?? 0));
+    const cluster = host?.labels["cluster"] ?? "";
+    const slowDrainMs = drainMs * drainSlowness({ name: turn.host, cluster }, input);
     return {
       host: turn.host,
-      cluster: host?.labels["cluster"] ?? "",
+      cluster,
       wave: waves[turn.wave] ?? 1,
       after: [...(after.get(turn.host) ?? [])].sort(naturalCompare),
       waitsFor: worded(turn),
       startMs: Math.round(turn.startMs),
       expectedMs: Math.round(inHand),
-      p95Ms: Math.round(drainMs + (host?.p95Ms ?? host?.durationMs ?? 0)),
+      p95Ms: Math.round(slowDrainMs + (host?.p95Ms ?? host?.durationMs ?? 0)),
     };
   });
   // Nobody is overtaken where the operator gave the order.
