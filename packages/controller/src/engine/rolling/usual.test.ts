@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import { DurationBook, FEW } from "../../domain/durations.ts";
+import type { RunEvent } from "../../domain/events.ts";
 import type { FleetView } from "../../domain/fleet.ts";
 import type { HostRun, StepRecord } from "../../domain/run.ts";
 import type { StepName } from "../../domain/words.ts";
-import { slowerThanUsual, slowFromT } from "./usual.ts";
+import type { Desk } from "../desk.ts";
+import { slowerThanUsual, slowFromT, tellSlowness } from "./usual.ts";
 
 const MINUTE = 60_000;
 const host = { name: "hv2", cluster: "c1" } as HostRun;
@@ -70,4 +72,30 @@ test("a moment more than a moment is nothing to tell of", () => {
   const fleet = fleetWith(20, () => 50);
   expect(slowerThanUsual(inHand("Maintenance"), host, fleet, 1_000 + 10_050)).toBeUndefined();
   expect(slowerThanUsual(inHand("Maintenance"), host, fleet, 1_000 + 10_051)).toBeDefined();
+});
+
+test("it is told in the log once for each execution, and waited for all the while", () => {
+  const fleet = fleetWith(14, () => 4 * MINUTE);
+  const tell = (attempt: number, now: number, notes: HostRun["notes"] = []) => {
+    const records: RunEvent[] = [];
+    const waits: string[] = [];
+    const limits: number[] = [];
+    const desk = {
+      ...{ host: { ...host, notes }, fleet, now },
+      record: (e: RunEvent) => records.push(e),
+      wait: (r: { text: string }) => waits.push(r.text),
+      expired: (limit: number) => limits.push(limit),
+    };
+    tellSlowness(desk as unknown as Desk, { ...inHand("Maintenance"), attempt });
+    const told = records.flatMap((e) => (e.type === "host-noted" ? [e.note] : []));
+    return { told, waits, limits };
+  };
+  expect(tell(1, MINUTE)).toEqual({ told: [], waits: [], limits: [241_001 + 10_000] });
+  const first = tell(1, 5 * MINUTE);
+  expect(first.told.map((n) => n.text)).toEqual(first.waits);
+  expect(first.waits).toEqual([expect.stringMatching(/^hv2: Maintenance has taken 4m 59s; usual is 4m 00s/)]);
+  expect(tell(1, 9 * MINUTE, first.told)).toMatchObject({ told: [], waits: [expect.stringContaining("8m 59s")] });
+  expect(tell(2, 9 * MINUTE, first.told).told).toMatchObject([
+    { text: expect.stringMatching(/^hv2: Maintenance \(attempt 2\) has taken/) },
+  ]);
 });
