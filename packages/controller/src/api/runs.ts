@@ -50,8 +50,11 @@ export class RunsApi {
     const earlier = store.runs.runOfRequest(requestId);
     if (earlier !== undefined) return { run: earlier, plan: this.#planOf(earlier) };
     const plan = await this.#plan(request.scope, request.options);
-    const { scope, options, hosts } = plan;
-    const run = coordinator.start({ run: this.#newId(), scope, options, hosts, startedBy: who, requestId });
+    const { scope, options, hosts, schedule } = plan;
+    const run = coordinator.start({
+      ...{ run: this.#newId(), scope, options, hosts, startedBy: who, requestId },
+      ...(schedule ? { schedule } : {}),
+    });
     return { run, plan: planView(plan, this.#ports.roster) };
   }
 
@@ -96,7 +99,7 @@ export class RunsApi {
   ): Promise<Plan> {
     const { registry, coordinator, sessions, roster, store, clock } = this.#ports;
     const scope = scopeOf(wireScope ?? { hosts: [], clusters: [], pods: [], zones: [] });
-    const options = this.#withNames(optionsOf(optionsFrom(wireOptions)));
+    const options = this.#withNames(optionsOf(optionsFrom(wireOptions), scope));
     const fleet = () => registry.known((h) => coordinator.cordonHolders(h));
     // A plan goes by what hosts say their hooks are now.
     const silent = await sessions.refreshHooks(hostsOf(fleet(), scope), HOOKS_MS);
@@ -149,9 +152,12 @@ export class RunsApi {
   /** The plan of a run that a repeated request made, as far as the run still tells it. */
   #planOf(id: string): PlanView {
     const { spec } = this.#required(id);
-    const { scope, options, hosts } = spec;
-    const noMoves = { hosts: [], moves: 0, floor: 0 };
-    const plan = { scope, options, hosts, steps: {}, skipped: [], blockers: [], warnings: [], evacuation: noMoves };
+    const { scope, options, hosts, schedule } = spec;
+    const plan = {
+      ...{ scope, options, hosts, steps: {}, skipped: [], blockers: [], relaxations: [], warnings: [] },
+      ...(schedule ? { schedule } : {}),
+      evacuation: { hosts: [], makeRoom: [], moves: schedule?.moves.length ?? 0, floor: schedule?.floorMoves ?? 0 },
+    };
     return planView(plan, this.#ports.roster);
   }
 

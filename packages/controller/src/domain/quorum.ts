@@ -65,3 +65,19 @@ export interface ServiceConfig {
 }
 
 export const noQuorum: QuorumConfig = { probes: [], groups: [], services: [] };
+
+/** The services of a host that are stopped for its turn, in this order: those of the first rule that matches its name or labels. */
+export function servicesFor(
+  { services }: QuorumConfig,
+  host: string,
+  labels: Readonly<Record<string, string>>,
+): readonly ServiceConfig[] {
+  return services.find(({ match }) => matches(match, host, labels))?.services ?? [];
+}
+
+function matches(match: string, host: string, labels: Readonly<Record<string, string>>): boolean {
+  const at = match.indexOf("=");
+  if (at >= 0) return labels[match.slice(0, at)] === match.slice(at + 1);
+  const parts = match.split("*").map((part) => part.replaceAll(/[.:/-]/g, "\\$&"));
+  return new RegExp(`^${parts.join(".*")}$`).test(host);
+}

@@ -1,9 +1,20 @@
 import { naturalCompare } from "@slipway/shared";
+import type { Durations } from "../domain/durations.ts";
 import type { PlannedHost } from "../domain/events.ts";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
+import type { QuorumConfig } from "../domain/quorum.ts";
+import type { ScheduledMove } from "../domain/schedule.ts";
 import type { Reason, RunOptions } from "../domain/words.ts";
-import { type HostTurn, type InFlight, place, type Rehearsal, type Role, rehearse } from "../placement/index.ts";
+import {
+  type HostTurn,
+  type InFlight,
+  type Move,
+  place,
+  type Rehearsal,
+  type Role,
+  rehearse,
+} from "../placement/index.ts";
 
 /** What runs where, and what the operator laid down about it. */
 export interface Surroundings {
@@ -14,11 +25,21 @@ export interface Surroundings {
   readonly nowT: number;
   /** Instances (uuid) that are off, and will be started again where they are. */
   readonly comingBack?: ReadonlySet<string>;
+  /** Default: none. */
+  readonly quorum?: QuorumConfig;
+  /** What steps, turns and migrations usually take. Default: stated guesses. */
+  readonly durations?: Durations;
+  /** Wall clock, to judge windows; milliseconds since the epoch. Without it windows are not judged. */
+  readonly wallMs?: number;
+  /** Moves that a schedule has chosen, by the waves of the hosts. */
+  readonly scheduled?: readonly ScheduledMove[];
 }
 
 /** What becomes of instances in a run: per host in its order, and in numbers. */
 export interface Evacuation {
   readonly hosts: readonly HostTurn[];
+  /** Moves between hosts that stay in, made before the drains of their wave. */
+  readonly makeRoom: readonly (Move & { readonly wave: number })[];
   /** Moves of the whole run, returns included, and the fewest that there can be: one for each instance that has to leave. */
   readonly moves: number;
   readonly floor: number;
@@ -26,7 +47,7 @@ export interface Evacuation {
   readonly warnings: readonly Reason[];
 }
 
-const nothing: Evacuation = { hosts: [], moves: 0, floor: 0, blockers: [], warnings: [] };
+const nothing: Evacuation = { hosts: [], makeRoom: [], moves: 0, floor: 0, blockers: [], warnings: [] };
 
 /**
  * Plays the moves of a whole run through, cluster by cluster. `closed`: hosts that take nothing for a reason that outlasts the run.
@@ -53,16 +74,30 @@ export function rehearseRun(
         (inventory.platform === "none" ? { rule: "no-platform", subject: host, text, fix: "" } : undefined);
       if (reason) shut.set(host, reason);
     }
-    const waves = [...Map.groupBy(members, (h) => h.wave)]
-      .sort(([a], [b]) => a - b)
-      .map(([, wave]) => wave.map((h) => h.name).filter((n) => known.get(n)?.inventory.platform !== "none"));
+    const numbered = [...Map.groupBy(members, (h) => h.wave)].sort(([a], [b]) => a - b);
+    const numbers = numbered.map(([number]) => number);
+    const waves = numbered.map(([, wave]) =>
+      wave.map((h) => h.name).filter((n) => known.get(n)?.inventory.platform !== "none"),
+    );
     const { consentStop, op, reboot } = options;
     const back = around.comingBack ? { comingBack: around.comingBack } : {};
     const how = { consentStop, op, reboot, return: options.return, nowT: around.nowT, closed: shut, ...back };
-    found.push(rehearse(pictures, waves, how, around.pool));
+    const scheduled = around.scheduled?.flatMap((move) => {
+      // What comes after the last wave of this cluster is none of a drain's business.
+      const at = known.has(move.from) ? numbers.findIndex((number) => number >= move.wave) : -1;
+      return at < 0 ? [] : [{ ...move, wave: at + 1 }];
+    });
+    const played = rehearse(pictures, waves, scheduled ? { ...how, scheduled } : how, around.pool);
+    const numberOf = (index: number) => numbers[index - 1] ?? index;
+    found.push({
+      ...played,
+      hosts: played.hosts.map((h) => ({ ...h, wave: numberOf(h.wave) })),
+      makeRoom: played.makeRoom.map((m) => ({ ...m, wave: numberOf(m.wave) })),
+    });
   }
   return {
     hosts: found.flatMap((r) => r.hosts),
+    makeRoom: found.flatMap((r) => r.makeRoom),
     moves: found.reduce((sum, r) => sum + r.moves, 0),
     floor: found.reduce((sum, r) => sum + r.floor, 0),
     // Without an instance's name it is the host's picture that is missing.
@@ -153,5 +188,12 @@ export function checkMoves(
     };
     turns.set(from.name, { ...turn, moves: [...turn.moves, { uuid, name: from.instance.name, from: from.name, to }] });
   }
-  return { hosts: [...turns.values()], moves: flights.length, floor: flights.length, blockers, warnings: [] };
+  return {
+    hosts: [...turns.values()],
+    makeRoom: [],
+    moves: flights.length,
+    floor: flights.length,
+    blockers,
+    warnings: [],
+  };
 }

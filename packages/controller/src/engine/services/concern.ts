@@ -1,7 +1,7 @@
 import type { ServiceTurn } from "../../domain/action.ts";
 import type { FleetView, StandingEntry } from "../../domain/fleet.ts";
 import type { QuorumConfig, ServiceConfig } from "../../domain/quorum.ts";
-import { noQuorum } from "../../domain/quorum.ts";
+import { noQuorum, servicesFor } from "../../domain/quorum.ts";
 import type { HostRun, LedgerRecord, Run } from "../../domain/run.ts";
 import type { Concern } from "../turn.ts";
 
@@ -26,9 +26,8 @@ export function servicesOf(
   host: string,
   labels: Readonly<Record<string, string>>,
 ): readonly ServiceTurn[] {
-  const rule = quorum.services.find(({ match }) => matches(match, host, labels));
   const turns: ServiceTurn[] = [];
-  for (const service of rule?.services ?? []) {
+  for (const service of servicesFor(quorum, host, labels)) {
     if (turns.some((t) => t.service.kind === service.kind && t.service.name === service.name)) continue;
     const plain = subjectOf(service);
     const isTaken = turns.some((t) => t.subject === plain);
@@ -41,13 +40,6 @@ export function servicesOf(
 function subjectOf({ kind, name }: ServiceConfig): string {
   const plain = name.replaceAll(/[^A-Za-z0-9._@-]/g, "_").slice(0, 90);
   return `${kind}@${plain}`.replace(/[^A-Za-z0-9]+$/, "");
-}
-
-function matches(match: string, host: string, labels: Readonly<Record<string, string>>): boolean {
-  const at = match.indexOf("=");
-  if (at >= 0) return labels[match.slice(0, at)] === match.slice(at + 1);
-  const parts = match.split("*").map((part) => part.replaceAll(/[.:/-]/g, "\\$&"));
-  return new RegExp(`^${parts.join(".*")}$`).test(host);
 }
 
 /** Services that stand in this run's ledger as stopped, as they were stopped. */
