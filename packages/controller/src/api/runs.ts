@@ -108,6 +108,8 @@ export class RunsApi {
       inventories: (cluster) => roster.inventories(cluster),
       pool: roster.pool(),
       nowT: clock.engineMs(),
+      wallMs: clock.wallMs(),
+      durations: coordinator.durations,
       comingBack: new Set(stopped.map((row) => row.subject)),
     });
     const stale = silent.map((host) => ({
