@@ -11,16 +11,8 @@ import { hostsOf, optionsOf, type Plan, planRun, scopeOf } from "../planner/plan
 import type { ApiPorts } from "./deps.ts";
 import { type Standing, standingsOf, withinTime } from "./health.ts";
 import { findInstance } from "./instances.ts";
-import {
-  lineView,
-  optionsFrom,
-  type PlanView,
-  planView,
-  type ReportView,
-  type RunView,
-  reportView,
-  runView,
-} from "./views.ts";
+import { type PlanView, planView } from "./plan-views.ts";
+import { lineView, optionsFrom, type ReportView, type RunView, reportView, runView } from "./views.ts";
 
 /** How long hosts may take to tell which hooks they have now, in milliseconds. */
 const HOOKS_MS = 2_000;
@@ -41,7 +33,7 @@ export class RunsApi {
   }
 
   async plan(request: operatorWire.PlanRequest): Promise<{ plan: PlanView }> {
-    return { plan: planView(await this.#plan(request.scope, request.options), this.#ports.roster) };
+    return { plan: planView(await this.#plan(request.scope, request.options), this.#ports.roster, request.withPool) };
   }
 
   async start(request: operatorWire.StartRunRequest, who: string): Promise<{ run: string; plan: PlanView }> {
@@ -111,6 +103,7 @@ export class RunsApi {
       wallMs: clock.wallMs(),
       durations: coordinator.durations,
       comingBack: new Set(stopped.map((row) => row.subject)),
+      ...(roster.quorum ? { quorum: roster.quorum() } : {}),
     });
     const stale = silent.map((host) => ({
       rule: "hooks-not-fresh",

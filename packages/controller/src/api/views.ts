@@ -1,21 +1,17 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationText } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
-import type { Roster } from "../coordinator/ports.ts";
 import type { Wait } from "../domain/fleet.ts";
 import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import type { Reason, RunOptions, Scope } from "../domain/words.ts";
 import { hostState, type Line } from "../engine/describe.ts";
 import { reportOf, type StageReport, stagesOf } from "../engine/report.ts";
 import type { FleetEntry } from "../fleet/registry.ts";
-import type { Plan } from "../planner/plan.ts";
 import type { AuditRecord } from "../store/audit.ts";
 import type { LedgerRow } from "../store/runs.ts";
 import { actionsInHand, countsOf, type PercentOf, settledActions } from "./action-views.ts";
-import { plannedInstances } from "./inventory-views.ts";
 
 export type RunView = MessageInitShape<typeof operatorWire.RunViewSchema>;
-export type PlanView = MessageInitShape<typeof operatorWire.PlanViewSchema>;
 export type FleetHost = MessageInitShape<typeof operatorWire.FleetHostSchema>;
 export type ReportView = MessageInitShape<typeof operatorWire.ReportSchema>;
 export type ReasonView = MessageInitShape<typeof operatorWire.ReasonSchema>;
@@ -125,6 +121,9 @@ export function optionsView(options: RunOptions, lean = false) {
     graceMs,
     consentStop,
     moves,
+    domainLimits,
+    exclude,
+    bakeMs,
     ...rest
   } = options;
   const payload = lean && rest.payload.length > 1_000 ? `${rest.payload.slice(0, 1_000)} ...` : rest.payload;
@@ -133,6 +132,9 @@ export function optionsView(options: RunOptions, lean = false) {
     payload,
     consentStop: [...consentStop],
     moves: moves.map((m) => ({ ...m })),
+    domainLimits: domainLimits.map((l) => ({ ...l })),
+    exclude: [...exclude],
+    bakeMs: big(bakeMs),
     timeoutMs: big(timeoutMs),
     pingIntervalMs: big(pingIntervalMs),
     maintenanceWaitMs: big(maintenanceWaitMs),
@@ -158,10 +160,24 @@ export function optionsFrom(wire: operatorWire.RunOptions | undefined): Partial<
     "rebootWaitMs",
     "graceMs",
     "maxOut",
+    "maxOutPercent",
+    "maxClusters",
+    "bakeMs",
+    "maxFailures",
   ] as const)
     if (Number(wire[name]) !== 0) out[name] = Number(wire[name]);
-  for (const name of ["onFailure", "op", "reboot", "return", "onDrainFailure"] as const)
+  for (const name of [
+    ...(["onFailure", "op", "reboot", "return", "onDrainFailure"] as const),
+    ...(["order", "canary", "approve", "window"] as const),
+  ])
     if (wire[name] !== "") out[name] = wire[name];
+  if (wire.exclude.length > 0) out["exclude"] = [...new Set(wire.exclude)];
+  if (wire.domainLimits.length > 0)
+    out["domainLimits"] = wire.domainLimits.map(({ label, maxHosts, percent }) => ({
+      label,
+      ...(maxHosts > 0 ? { maxHosts } : {}),
+      ...(percent > 0 ? { percent } : {}),
+    }));
   if (wire.consentStop.length > 0) out["consentStop"] = [...wire.consentStop];
   if (wire.moves.length > 0) out["moves"] = wire.moves.map(({ uuid, name, to }) => ({ uuid, name, to }));
   return out as Partial<Omit<RunOptions, "args">>;
@@ -181,40 +197,15 @@ export function optionsText(wire: operatorWire.RunOptions | undefined): string {
       if (k === "payload") return `payload ${JSON.stringify(String(v).slice(0, 200))}`;
       if (typeof v === "number" && k.endsWith("Ms")) return `${k.slice(0, -2)} ${durationText(v)}`;
       if (k === "consentStop") return `consent to stop ${(v as string[]).join(", ")}`;
+      if (k === "exclude") return `without ${(v as string[]).join(", ")}`;
+      if (k === "domainLimits")
+        return (v as RunOptions["domainLimits"])
+          .map((l) => `at most ${l.maxHosts ?? `${l.percent}%`} out per ${l.label}`)
+          .join(", ");
       if (k === "moves") return (v as RunOptions["moves"]).map((m) => `${m.name} to ${m.to}`).join(", ");
       return v === true ? k : `${k} ${v}`;
     })
     .join(", ");
-}
-
-/** `roster`: what the pictures say of the instances that the plan names. */
-export function planView(plan: Plan, roster: Pick<Roster, "inventories" | "pool">): PlanView {
-  const planned = (name: string, cluster: string) => ({
-    ...{ host: name, cluster, steps: [...(plan.steps[name] ?? [])] },
-    instances: plannedInstances(
-      plan.evacuation.hosts.find((h) => h.host === name),
-      roster.inventories(cluster),
-      roster.pool(),
-    ),
-  });
-  const waves = Map.groupBy(plan.hosts, (h) => h.wave);
-  return {
-    waves: [...waves].map(([number, hosts]) => ({
-      number,
-      cluster: hosts[0]?.cluster ?? "",
-      hosts: hosts.map((h) => planned(h.name, h.cluster)),
-    })),
-    skipped: plan.skipped.map((reason) => ({
-      ...planned(reason.subject, plan.hosts.find((h) => h.name === reason.subject)?.cluster ?? ""),
-      reason: reasonView(reason),
-    })),
-    blockers: plan.blockers.map(reasonView),
-    warnings: plan.warnings.map(reasonView),
-    options: optionsView(plan.options),
-    hosts: plan.hosts.map((h) => h.name),
-    moves: plan.evacuation.moves,
-    floor: plan.evacuation.floor,
-  };
 }
 
 export function lineView(seq: number, at: number, line: Line) {

@@ -4,7 +4,6 @@ import { parseWindows } from "../domain/window.ts";
 import type { Reason, RunOptions, Scope, StepName } from "../domain/words.ts";
 import { checkMoves, type Evacuation, rehearseRun, type Surroundings } from "./evacuation.ts";
 import { hookFindings } from "./hooks.ts";
-import type { PoolSnapshot } from "./rolling/index.ts";
 import { type Scheduled, scheduleOf } from "./schedule/index.ts";
 import { checkNames, clusterOf, type KnownHost, resolve } from "./scope.ts";
 import { stepsOf } from "./steps.ts";
@@ -30,10 +29,12 @@ export interface Plan {
   /** Absent for work that takes no host out, and where there is none: hosts then go wave by wave as they stand in the order. */
   readonly schedule?: Schedule;
   /** What the schedule was made of. */
-  readonly snapshot?: PoolSnapshot;
+  readonly basis?: Basis;
   /** Instances: where they go, who is stopped by what right, in numbers. Without the blockers and warnings, which are above. */
   readonly evacuation: Pick<Evacuation, "hosts" | "makeRoom" | "moves" | "floor">;
 }
+
+export type Basis = Pick<Extract<Scheduled, { kind: "schedule" }>, "snapshot" | "uuids" | "assumed">;
 
 type Closed = (host: string) => Reason | undefined;
 
@@ -57,7 +58,7 @@ export function planRun(fleet: readonly KnownHost[], scope: Scope, options: RunO
   return {
     ...{ scope, options, evacuation, hosts: made.hosts },
     ...(made.schedule ? { schedule: made.schedule } : {}),
-    ...(made.snapshot ? { snapshot: made.snapshot } : {}),
+    ...(made.basis ? { basis: made.basis } : {}),
     steps: Object.fromEntries(members.map((h) => [h.name, stepsOf(h, options, around.quorum)])),
     skipped: [...hooks.skipped, ...options.exclude.map(excluded)],
     // That its agent is away has been said.
@@ -75,7 +76,7 @@ interface Made {
   readonly hosts: readonly PlannedHost[];
   readonly evacuation: Evacuation;
   readonly schedule?: Schedule;
-  readonly snapshot?: PoolSnapshot;
+  readonly basis?: Basis;
   readonly blockers: readonly Reason[];
   readonly relaxations: readonly Reason[];
   readonly warnings: readonly Reason[];
@@ -108,7 +109,7 @@ function wavesOf(question: Question): Made {
   if (options.op === "restore" || going.length === 0) return { ...nothingMore, ...fixed() };
   const scheduled = askFor(question, closed);
   if (scheduled.kind === "none") return withoutSchedule(scheduled, fixed());
-  const { schedule, snapshot } = scheduled;
+  const { schedule } = scheduled;
   const turns = schedule.turns.map(({ host, cluster, wave }) => ({ name: host, cluster, wave }));
   const evacuation = rehearseRun(turns, options, { ...around, scheduled: schedule.moves }, closed);
   const last = Math.max(...turns.map((h) => h.wave));
@@ -116,7 +117,7 @@ function wavesOf(question: Question): Made {
   const rest = fixedWaves(fleet, idle, options).map((h) => ({ ...h, wave: last + h.wave }));
   const windows = options.window === "" ? undefined : parseWindows(options.window);
   const blockers = windows && around.wallMs !== undefined ? tooLongForWindow(schedule, windows, around.wallMs) : [];
-  const found = { ...nothingMore, hosts: [...turns, ...rest], evacuation, schedule, snapshot, blockers };
+  const found = { ...nothingMore, hosts: [...turns, ...rest], evacuation, schedule, basis: scheduled, blockers };
   if (evacuation.blockers.length === 0) return found;
   // The planner counts in fewer kinds of room than the rules do; the plain order may do where its own does not.
   const plain = fixed();

@@ -7,7 +7,7 @@ type Host = { readonly name: string; readonly cluster: string };
 
 /** From empty to back in service, in milliseconds. */
 export function awayOf({ name, cluster }: Host, { options, durations }: ScheduleInput) {
-  if (options.op === "drain") return { expectedMs: 0, p95Ms: 0 };
+  if (options.op === "drain") return { expectedMs: 0, p95Ms: 0, isAssumed: false };
   return estimateOf(durations, name, options.op === "reboot" ? "away-reboot" : "away", cluster);
 }
 

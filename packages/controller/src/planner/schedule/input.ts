@@ -47,6 +47,10 @@ export type Scheduled =
       readonly schedule: Schedule;
       /** What was planned with: hosts with capacity and durations, instances. For people and the simulator. */
       readonly snapshot: PoolSnapshot;
+      /** uuids of its instances, by their names in it. */
+      readonly uuids: ReadonlyMap<string, string>;
+      /** Hosts whose durations are guesses: nothing is known of them, their cluster or the fleet. */
+      readonly assumed: readonly string[];
     }
   | {
       readonly kind: "none";

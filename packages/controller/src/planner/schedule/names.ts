@@ -27,6 +27,11 @@ export class Names {
     return own;
   }
 
+  /** uuids by the planner's names. */
+  get uuids(): ReadonlyMap<string, string> {
+    return new Map([...this.#known].map(([name, { uuid }]) => [name, uuid]));
+  }
+
   /** What the planner calls by this name; undefined for a host. */
   known(name: string): Known | undefined {
     return this.#known.get(name);

@@ -1,4 +1,5 @@
 import { planRolling, type RollingOptions, type RollingResult } from "../rolling/index.ts";
+import { awayOf } from "./estimate.ts";
 import { explained } from "./explain.ts";
 import type { Scheduled, ScheduleInput } from "./input.ts";
 import { rollingOptionsOf } from "./limits.ts";
@@ -18,7 +19,9 @@ export function scheduleOf(input: ScheduleInput): Scheduled {
   const { pictured: used, result } = stopped(pictured, options, returned(pictured, options));
   if (!result.feasible) return explained(result, used.names, input);
   const { snapshot, names } = used;
-  return { kind: "schedule", schedule: turnsOf(result, snapshot, names, input), snapshot };
+  const schedule = turnsOf(result, snapshot, names, input);
+  const assumed = schedule.turns.filter((t) => awayOf({ name: t.host, cluster: t.cluster }, input).isAssumed);
+  return { kind: "schedule", schedule, snapshot, uuids: names.uuids, assumed: assumed.map((t) => t.host) };
 }
 
 /** A return that finds no room is no failure of a run: those go home that can. */
