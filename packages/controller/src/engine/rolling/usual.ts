@@ -21,14 +21,16 @@ export function tellSlowness(desk: Desk, step: StepRecord): void {
   }
   desk.wait(slow);
   const isTold = host.notes.some((n) => n.rule === RULE && n.text.startsWith(`${whatOf(step)} has`));
-  if (!isTold) desk.record({ type: "host-noted", host: host.name, note: slow });
+  // A note stands under its host's name.
+  const text = slow.text.slice(`${host.name}: `.length);
+  if (!isTold) desk.record({ type: "host-noted", host: host.name, note: { ...slow, text } });
 }
 
 /** Why a step in hand is called slow: it takes longer than 95 of 100. Never out of too few samples. Engine times. */
 export function slowerThanUsual(step: StepRecord, host: HostRun, fleet: FleetView, now: number): Reason | undefined {
   const usual = enoughOf(step, host, fleet);
   if (usual === undefined || now <= step.startedT + limitOf(usual)) return undefined;
-  const text = `${whatOf(step)} has taken ${durationText(now - step.startedT)}; ${usualText(usual)}`;
+  const text = `${host.name}: ${whatOf(step)} has taken ${durationText(now - step.startedT)}; ${usualText(usual)}`;
   return { rule: RULE, subject: host.name, text, fix: `see what it does: slipway why ${host.name}` };
 }
 
@@ -39,8 +41,8 @@ export function slowFromT(step: StepRecord, host: HostRun, fleet: FleetView): nu
 }
 
 /** The same for one execution of a step, and for no other. */
-function whatOf({ host, step, attempt }: StepRecord): string {
-  return `${host}: ${step}${attempt > 1 ? ` (attempt ${attempt})` : ""}`;
+function whatOf({ step, attempt }: StepRecord): string {
+  return `${step}${attempt > 1 ? ` (attempt ${attempt})` : ""}`;
 }
 
 function enoughOf({ step }: StepRecord, host: HostRun, fleet: FleetView): Usual | undefined {
