@@ -67,6 +67,14 @@ describe("a host may go out", () => {
     const samples = [0, 1, 2, 3, 4].flatMap(() => [sample("drain"), sample("away")]);
     expect(at(new DurationBook(samples))).toBeUndefined();
   });
+
+  test("by what has been measured where that is longer than the schedule had thought", () => {
+    const sample = (kind: "drain" | "away") => ({ host: "hv2", cluster: "c1", kind, ms: 30 * 60_000 });
+    const usual = new DurationBook([0, 1, 2, 3, 4].flatMap(() => [sample("drain"), sample("away")]));
+    const at = (p95Ms: number) => windowWait(runWith({}, {}, p95Ms), hostWith(), fleetAt("2026-01-04T02:30", usual));
+    expect(at(1)?.text).toContain("may take 1h 0m (drain: usual of 5 on this host; away: usual of 5 on this host)");
+    expect(at(2 * HOUR)?.text).toContain("may take 2h 0m (95 of 100 end by then, as planned)");
+  });
 });
 
 describe("no window stops", () => {

@@ -1,5 +1,5 @@
 import { durationText } from "@slipway/shared";
-import { type Estimate, estimateOf } from "../../domain/durations.ts";
+import { type Estimate, estimateOf, type StepKind } from "../../domain/durations.ts";
 import type { FleetView } from "../../domain/fleet.ts";
 import type { HostRun, Run } from "../../domain/run.ts";
 import { momentText, parseWindows, type Windows } from "../../domain/window.ts";
@@ -58,15 +58,21 @@ export function windowWakeT(run: Run, fleet: FleetView, now: number): number {
   return now + Math.min(LOOK_AGAIN_MS, Math.max(1, next - wallT));
 }
 
-/** What a turn takes, by the schedule that the run follows, else by what drains and turns usually take. */
+/**
+ * What a turn takes: the longer of what the schedule of the run has for it and what has been measured of drains and turns, for a schedule may
+ * rest on a guess that the run itself has proved wrong. The guess counts only where there is nothing else.
+ */
 function turnOf(run: Run, host: HostRun, fleet: FleetView): Pick<Estimate, "p95Ms" | "basis"> {
-  const scheduled = run.spec.schedule?.turns.find((t) => t.host === host.name);
-  if (scheduled) return { p95Ms: scheduled.p95Ms, basis: "95 of 100 end by then, as planned" };
   const { op } = run.spec.options;
-  const drain = estimateOf(fleet.usual, host.name, "drain", host.cluster);
-  if (op === "drain") return drain;
-  const away = estimateOf(fleet.usual, host.name, op === "reboot" ? "away-reboot" : "away", host.cluster);
-  return { p95Ms: drain.p95Ms + away.p95Ms, basis: `drain: ${drain.basis}; away: ${away.basis}` };
+  const estimate = (kind: StepKind) => estimateOf(fleet.usual, host.name, kind, host.cluster);
+  const drain = estimate("drain");
+  const away = op === "drain" ? undefined : estimate(op === "reboot" ? "away-reboot" : "away");
+  const p95Ms = drain.p95Ms + (away?.p95Ms ?? 0);
+  const scheduled = run.spec.schedule?.turns.find((t) => t.host === host.name);
+  const isGuess = drain.isAssumed || away?.isAssumed === true;
+  if (scheduled && (isGuess || scheduled.p95Ms >= p95Ms))
+    return { p95Ms: scheduled.p95Ms, basis: "95 of 100 end by then, as planned" };
+  return { p95Ms, basis: away ? `drain: ${drain.basis}; away: ${away.basis}` : drain.basis };
 }
 
 /** In this attempt it has gone out already, or goes on behind that. */
