@@ -1,8 +1,7 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { Pool, sleep, until } from "./kit.ts";
 
-let pool: Pool | undefined;
-afterEach(() => pool?.stop());
+// Pools mostly wait, for hooks that sleep and for each other: the tests run at the same time, each with a pool of its own.
 
 const stages = ["PreFlight", "PreMaintenance", "Maintenance", "PostMaintenance"] as const;
 
@@ -47,10 +46,10 @@ async function survive(p: Pool, kill: () => boolean, enough: number, pause: () =
 }
 
 /** Mostly the controller lives a little before it is hit again; now and then it is hit while it starts. */
-async function controllerPause(): Promise<void> {
+async function controllerPause(pool: Pool): Promise<void> {
   await sleep(200 + Math.random() * 1100);
   if (Math.random() < 0.15) return;
-  await until("the controller listens", () => pool?.controllerListens() ?? true);
+  await until("the controller listens", () => pool.controllerListens());
   await sleep(Math.random() * 1200);
 }
 
@@ -58,35 +57,42 @@ const fleet = Object.fromEntries(
   ["hv1", "hv2", "hv3", "hv4"].map((name, i) => [name, { cluster: i < 2 ? "c1" : "c2", pod: "p1", zone: "z1" }]),
 );
 
-test("agents are killed 50 times during stages: every hook runs exactly once, every verdict is right", async () => {
-  pool = await Pool.start(fleet);
-  hooks(pool, 1.2);
+/** Kills in a pool of its own; `kill` and `pause` as in `survive`. */
+async function crash(
+  seconds: number,
+  enough: number,
+  kill: (pool: Pool) => boolean,
+  pause: (pool: Pool) => Promise<void>,
+): Promise<void> {
+  const pool = await Pool.start(fleet);
+  try {
+    hooks(pool, seconds);
+    await survive(
+      pool,
+      () => kill(pool),
+      enough,
+      () => pause(pool),
+    );
+  } finally {
+    await pool.stop();
+  }
+}
+
+test.concurrent("agents are killed 50 times during stages: every hook runs exactly once, every verdict is right", async () => {
   let turn = 0;
-  await survive(
-    pool,
-    () => pool?.kill(pool.hosts[turn++ % pool.hosts.length] ?? "") ?? false,
-    50,
-    () => sleep(100 + Math.random() * 400),
-  );
+  const next = (pool: Pool) => pool.kill(pool.hosts[turn++ % pool.hosts.length] ?? "");
+  await crash(1.2, 50, next, () => sleep(100 + Math.random() * 400));
 });
 
-test("the controller is killed 50 times at random moments: the same", async () => {
-  pool = await Pool.start(fleet);
-  hooks(pool, 0.4);
-  await survive(pool, () => pool?.kill("controller") ?? false, 50, controllerPause);
+test.concurrent("the controller is killed 50 times at random moments: the same", async () => {
+  await crash(0.4, 50, (pool) => pool.kill("controller"), controllerPause);
 });
 
-test("agents and controller are killed together: the same", async () => {
-  pool = await Pool.start(fleet);
-  hooks(pool, 0.8);
-  await survive(
-    pool,
-    () => {
-      const hit = pool?.kill("controller") ?? false;
-      for (const host of pool?.hosts ?? []) if (Math.random() < 0.5) pool?.kill(host);
-      return hit;
-    },
-    30,
-    controllerPause,
-  );
+test.concurrent("agents and controller are killed together: the same", async () => {
+  const both = (pool: Pool) => {
+    const hit = pool.kill("controller");
+    for (const host of pool.hosts) if (Math.random() < 0.5) pool.kill(host);
+    return hit;
+  };
+  await crash(0.8, 30, both, controllerPause);
 });

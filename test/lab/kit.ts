@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { guestKernel } from "./lib/guest-kernel.ts";
 import { type Lab, putFile } from "./lib/lab.ts";
-import { installPackages, obstacle } from "./lib/prerequisites.ts";
+import { obstacle } from "./lib/prerequisites.ts";
 import type { Features } from "./lib/protocol.ts";
 import { CONTROLLER, slipwayWords, type UpOptions, up } from "./lib/slipway.ts";
 import { type Ended, messageOf, until } from "./lib/system.ts";
@@ -12,17 +12,9 @@ export { CONTROLLER, until };
 export const stages = ["PreFlight", "PreMaintenance", "Maintenance", "PostMaintenance"] as const;
 export type Stage = (typeof stages)[number];
 
-/** Why tests that need a lab with these features cannot run; undefined when they can. As root it installs what is missing first. */
+/** Why tests that need a lab with these features cannot run; undefined when they can. What was missing is there by now, see prepare.ts. */
 export function unable(features: Features = {}): string | undefined {
   let reason = obstacle(features);
-  if (reason?.startsWith("missing Debian packages") && process.getuid?.() === 0) {
-    try {
-      installPackages(() => {}, features);
-      reason = obstacle(features);
-    } catch (thrown) {
-      reason = messageOf(thrown);
-    }
-  }
   if (reason === undefined && features.libvirt) {
     try {
       guestKernel(() => {});

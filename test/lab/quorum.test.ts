@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CONTROLLER, Pool, unable, until } from "./kit.ts";
 import { etcdIsHealthy } from "./lib/etcd.ts";
 import { putFile } from "./lib/lab.ts";
@@ -10,7 +10,8 @@ const endpoints = ["hv1", "hv2", "hv3"].map((host) => `http://${host}:2379`).joi
 const poolFile = `
 probes:
   - { name: etcd, system: etcd, from: [hv1, hv2, hv3], settings: { endpoint: "http://{host}:2379" } }
-  - { name: gluster, system: gluster, from: [hv1, hv2, hv3], timeout: 15s }
+  # Hosts are asked one after another, and gluster itself gives up much later on a peer that is cut off.
+  - { name: gluster, system: gluster, from: [hv1, hv2, hv3], timeout: 10s }
 services:
   - match: "hv*"
     stop:
@@ -35,6 +36,21 @@ done
 umount /mnt/rep3 /mnt/arb || echo "not unmounted" >> /var/lib/failed
 `;
 
+/** What each member says, over and over, until the writer ends: its own id and that of the leader that it sees, or that it is silent. */
+const watcher = `#!/bin/sh
+export ETCDCTL_API=3
+for host in "$@"; do
+  rm -f "/var/lib/leader-of-$host"
+  while [ ! -e /var/lib/stop-writing ]; do
+    said=$(etcdctl --endpoints "http://$host:2379" --dial-timeout 1s --command-timeout 1s -w json endpoint status 2> /dev/null |
+      sed -n 's/.*"member_id":\\([0-9]*\\).*"leader":\\([0-9]*\\).*/\\1 \\2/p')
+    echo "\${said:-silent}" >> "/var/lib/leader-of-$host"
+    sleep 0.05
+  done &
+done
+wait
+`;
+
 const reason = unable(features);
 
 describe.skipIf(reason !== undefined)(`quorums of real systems${reason ? ` (skipped: ${reason})` : ""}`, () => {
@@ -43,7 +59,10 @@ describe.skipIf(reason !== undefined)(`quorums of real systems${reason ? ` (skip
   beforeAll(async () => {
     pool = await Pool.start("quorum", 3, { etcd: true, gluster: true });
     putFile(pool.lab, CONTROLLER, "/root/pool.yaml", poolFile, 0o644);
-    for (const host of pool.hosts) putFile(pool.lab, host, "/usr/local/bin/lab-writer", writer, 0o755);
+    for (const host of pool.hosts) {
+      putFile(pool.lab, host, "/usr/local/bin/lab-writer", writer, 0o755);
+      putFile(pool.lab, host, "/usr/local/bin/lab-leaders", watcher, 0o755);
+    }
     const applied = await pool.slipway("pool", "apply", "/root/pool.yaml");
     expect(applied.status, applied.stderr).toBe(0);
   }, 180_000);
@@ -57,6 +76,8 @@ describe.skipIf(reason !== undefined)(`quorums of real systems${reason ? ` (skip
   /** All systems answer and are whole, as Slipway itself sees it. */
   const whole = (limitMs = 120_000) =>
     until("every system is whole", async () => (await pool.slipway("check")).status === 0, limitMs, 1_000);
+
+  beforeEach(() => whole());
 
   async function writing(host: string, work: () => Promise<void>): Promise<void> {
     await pool.lab.sh(host, "rm -f /var/lib/failed /var/lib/written /var/lib/stop-writing");
@@ -76,20 +97,66 @@ describe.skipIf(reason !== undefined)(`quorums of real systems${reason ? ` (skip
     expect(file(host, "/var/lib/failed"), file(host, "/var/lib/etcdctl.log")).toBe("");
   }
 
-  test("hosts reboot one after another without a failed write; each is whole before the next one goes", async () => {
+  const etcdctl = async (words: string) =>
+    (await pool.lab.sh("hv1", `ETCDCTL_API=3 etcdctl --endpoints ${endpoints} ${words}`)).trim();
+
+  /** By name, in etcd's own words: hexadecimal. */
+  async function memberIds(): Promise<Record<string, string>> {
+    const rows = (await etcdctl("member list")).split("\n").map((row) => row.split(", "));
+    return Object.fromEntries(rows.map(([id = "", , name = ""]) => [name, id]));
+  }
+
+  async function unstarted(): Promise<string> {
+    const row = (await etcdctl("member list")).split("\n").find((one) => one.includes("unstarted"));
+    return row?.split(", ")[0] ?? "nobody";
+  }
+
+  async function makeLeader(host: string): Promise<void> {
+    const leads = async () => {
+      const rows = (await etcdctl("endpoint status")).split("\n").map((row) => row.split(", "));
+      return rows.some(([endpoint, , , , isLeader]) => endpoint === `http://${host}:2379` && isLeader === "true");
+    };
+    if (!(await leads())) await etcdctl(`move-leader ${(await memberIds())[host]}`);
+    expect(await leads()).toBe(true);
+  }
+
+  /** By what the member itself said last before it was silent for longest: it had led, and saw another one lead. */
+  function handedOver(host: string, on: string): void {
+    const said = file(on, `/var/lib/leader-of-${host}`);
+    const lines = said.split("\n");
+    let [end, longest] = [0, 0];
+    for (let i = 0, length = 0; i < lines.length; i++) {
+      length = lines[i] === "silent" ? length + 1 : 0;
+      if (length > longest) [end, longest] = [i, length];
+    }
+    const before = lines.slice(0, end - longest + 1).filter((line) => line !== "silent");
+    expect(
+      before.some((line) => /^(\d+) \1$/.test(line)),
+      `${host} led\n${said}`,
+    ).toBe(true);
+    expect(before.at(-1), `${host} before it stopped\n${said}`).toMatch(/^(\d+) (?!0$|\1$)\d+$/);
+  }
+
+  test("hosts reboot one after another without a failed write; each is whole before the next one goes, and hands its lead over before it stops", async () => {
     await etcdIsHealthy(pool.lab, pool.hosts);
-    await whole();
     const reports: string[] = [];
     for (const [hosts, on] of [
-      ["hv1,hv2", "hv3"],
-      ["hv3", "hv1"],
-    ] as const)
+      [["hv1", "hv2"], "hv3"],
+      [["hv3"], "hv1"],
+    ] as const) {
+      // The next one gets the lead from it: in the order of names, and the others are well by then.
+      await makeLeader(hosts[0]);
       await writing(on, async () => {
-        const report = await pool.roll("--hosts", hosts, "--op", "reboot");
+        await pool.lab.sh(on, `systemd-run --unit=lab-leaders --collect /usr/local/bin/lab-leaders ${hosts.join(" ")}`);
+        const report = await pool.roll("--hosts", hosts.join(","), "--op", "reboot");
         const story = await pool.story(report.run);
         expect(report.outcome, story).toBe("succeeded");
+        for (const host of hosts)
+          expect(story).toMatch(new RegExp(`service etcd: ${host}: stopped in [^:]+: the lead moved to hv\\d first`));
         reports.push(story);
       });
+      for (const host of hosts) handedOver(host, on);
+    }
     const [first = ""] = reports;
     const lines = first.split("\n");
     const at = (pattern: RegExp) => {
@@ -98,11 +165,9 @@ describe.skipIf(reason !== undefined)(`quorums of real systems${reason ? ` (skip
       return found;
     };
     expect(at(/host hv1: .*healing => /)).toBeLessThan(at(/host hv2: .*=> cordoning/));
-    await whole();
   }, 600_000);
 
   test("a second member that dies during the drain holds the run before services stop, by name", async () => {
-    await whole();
     // Between the gate and the question before services stop there is no hook: the cordon is what both can see.
     await pool.lab.sh("hv2", "systemctl stop etcd");
     const run = await pool.detach("--hosts", "hv1", "--op", "reboot");
@@ -114,11 +179,29 @@ describe.skipIf(reason !== undefined)(`quorums of real systems${reason ? ` (skip
     await pool.lab.sh("hv2", "systemctl start etcd");
     const report = await pool.ended(run, 300_000);
     expect(report.outcome, await pool.story(run)).toBe("succeeded");
-    await whole();
   }, 600_000);
 
+  test("a member of etcd that has never started is missed by name, and keeps every host in", async () => {
+    await etcdctl("member add late --peer-urls http://hv9:2380");
+    try {
+      const { status, stdout } = await pool.slipway("check");
+      expect(status, stdout).toBe(1);
+      const late = await unstarted();
+      expect(stdout).toMatch(new RegExp(`${late} +- +down +- +it has never started`));
+      const no = new RegExp(`without hv\\d 2 of 3 needed votes are left \\(${late} down\\)`);
+      for (const host of pool.hosts)
+        expect(stdout.split("\n").find((line) => line.startsWith(`  ${host}  must stay  `))).toMatch(no);
+      const run = await pool.detach("--hosts", "hv1", "--op", "reboot");
+      await until("the gate's no", async () => no.test((await pool.slipway("why", "hv1")).stdout), 60_000, 500);
+      expect(await pool.story(run)).toMatch(/host hv1: gate: (deny|unknown) /);
+      await pool.slipway("run", "abort", run);
+      expect((await pool.ended(run)).outcome).toBe("aborted");
+    } finally {
+      await etcdctl(`member remove ${await unstarted()}`);
+    }
+  }, 240_000);
+
   test("a brick that is down is not taken for one with nothing to heal", async () => {
-    await whole();
     // The bracket keeps the shell that says this from being found.
     await pool.lab.sh("hv3", "pkill -f '[/]bricks/rep3'");
     try {
@@ -130,16 +213,19 @@ describe.skipIf(reason !== undefined)(`quorums of real systems${reason ? ` (skip
     } finally {
       await pool.lab.sh("hv1", "gluster --mode=script volume start rep3 force");
     }
-    await whole();
   }, 240_000);
 
   test("a network that is cut between two hosts is seen", async () => {
-    await whole();
     await pool.lab.isolate("hv2");
     try {
-      await until("it is seen", async () => (await pool.slipway("check")).status === 1, 90_000, 500);
-      const { stdout } = await pool.slipway("check");
-      expect(stdout).toMatch(/hv2/);
+      let seen = "";
+      const isSeen = async () => {
+        const { status, stdout } = await pool.slipway("check");
+        seen = stdout;
+        return status === 1;
+      };
+      await until("it is seen", isSeen, 90_000, 500);
+      expect(seen).toMatch(/hv2/);
     } finally {
       await pool.lab.heal("hv2");
     }
