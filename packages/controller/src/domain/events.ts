@@ -11,7 +11,7 @@ import type {
   Settlement,
 } from "./action.ts";
 import type { ServiceConfig } from "./quorum.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Schedule, ScheduleDifference } from "./schedule.ts";
 import type { GateVerdict, Outcome, Reason, RunOptions, RunOutcome, RunState, Scope, StepName } from "./words.ts";
 
 /** A host of a run, in the order in which its turn comes. Waves are numbered from 1 across all clusters. */
@@ -77,12 +77,34 @@ export type RunEvent =
   | { readonly type: "run-started"; readonly spec: RunSpec }
   | { readonly type: "run-state"; readonly to: RunState; readonly reason: string }
   | { readonly type: "run-ended"; readonly outcome: RunOutcome; readonly details: string }
-  | { readonly type: "run-paused"; readonly who: string; readonly reason: string }
+  | {
+      readonly type: "run-paused";
+      readonly who: string;
+      readonly reason: string;
+      /** Hosts whose turns have begun are finished all the same: the run paused by itself, with too many failures. */
+      readonly finishes?: true;
+    }
   | { readonly type: "run-resumed"; readonly who: string }
   | { readonly type: "run-held"; readonly reason: Reason }
   | { readonly type: "run-released"; readonly reason: string }
   | { readonly type: "run-abort"; readonly who: string; readonly now: boolean; readonly reason: string }
   | { readonly type: "run-reopened"; readonly who: string }
+  /** The hosts whose turns have not begun go by this schedule from here on; its waves are counted on from those that are over. */
+  | {
+      readonly type: "run-replanned";
+      readonly schedule: Schedule;
+      readonly difference: ScheduleDifference;
+      /** What is otherwise than the last schedule had assumed. */
+      readonly reason: string;
+    }
+  /** An operator's word for hosts up to this wave, and for these instances (names) to be stopped for their hosts' turns. */
+  | {
+      readonly type: "run-approved";
+      readonly who: string;
+      readonly wave: number;
+      readonly consents: readonly string[];
+      readonly reason: string;
+    }
   | ({ readonly type: "step-started" } & StepRef)
   | ({ readonly type: "step-accepted" } & StepRef)
   | ({ readonly type: "step-ended"; readonly result: StepResult } & StepRef)

@@ -10,6 +10,7 @@ import {
 import type { LedgerKind, RunSpec, StepRef, StepResult } from "./events.ts";
 import type { EffectRef } from "./fleet.ts";
 import type { ServiceConfig } from "./quorum.ts";
+import type { Schedule } from "./schedule.ts";
 import type { Outcome, Reason, RunOutcome, RunState, StepName } from "./words.ts";
 
 /** One execution of a step, from the log. */
@@ -49,6 +50,8 @@ export interface HostRun {
   readonly code: string;
   readonly reason: string;
   readonly endedAt?: number;
+  /** Engine time of the same. */
+  readonly endedT?: number;
   readonly beganAt?: number;
   /** Last answer of the gate. */
   readonly gateReasons: readonly Reason[];
@@ -68,12 +71,20 @@ export interface HostRun {
 
 /** State of a run: the fold of its events. */
 export interface Run {
+  /** As at its start, with the instances that an operator has consented to stop since. */
   readonly spec: RunSpec;
+  /** Whom it goes by now: that of its start, or the one that replaced it; and since when, in engine time. */
+  readonly schedule?: Schedule;
+  readonly scheduledT: number;
+  /** Hosts up to this wave may go as far as an operator's word is needed. 1 from the start: that was the first word. */
+  readonly approvedWave: number;
+  /** Hosts whose failure has paused the run already, so that it does not do so again. */
+  readonly forgiven: readonly string[];
   readonly state: RunState;
   readonly outcome?: RunOutcome;
   readonly details: string;
-  /** Paused by an operator. */
-  readonly paused?: { who: string; reason: string };
+  /** Paused by an operator; or by itself, and then hosts whose turns have begun finish them. */
+  readonly paused?: { who: string; reason: string; finishes?: true };
   /** Paused by itself because something is not known; released when it is. */
   readonly held?: Reason;
   readonly abort?: { who: string; now: boolean; reason: string };

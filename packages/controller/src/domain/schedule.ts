@@ -20,6 +20,22 @@ export interface Schedule {
   readonly p95Ms: number;
   /** Instances (names) that are to be stopped and to which nobody has consented yet. */
   readonly consentsNeeded: readonly string[];
+  /** What it was made for, by host. Absent in a schedule from before there was one: it is never judged then. */
+  readonly basis?: Readonly<Record<string, HostBasis>>;
+}
+
+/** Of a host when its schedule was made, in MiB: what it could carry (0 where it could take nothing), and what it carried. */
+export type HostBasis = readonly [capacity: number, used: number];
+
+/** What a schedule does otherwise than the one before it. Times do not count, nor do hosts that only one of them has turns for. */
+export interface ScheduleDifference {
+  readonly movesAdded: readonly ScheduledMove[];
+  readonly movesDropped: readonly ScheduledMove[];
+  /** Hosts that go after others before which they went. */
+  readonly hostsShifted: readonly string[];
+  /** Instances (names) to be stopped that nobody has consented to: an operator has to. */
+  readonly consentsAdded: readonly string[];
+  readonly consentsDropped: readonly string[];
 }
 
 export interface ScheduledTurn {

@@ -3,10 +3,11 @@ import type { RunEvent, RunSpec } from "../domain/events.ts";
 import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import { steps } from "../domain/words.ts";
 import { isQuestion } from "./reduce.ts";
+import { pendingApproval } from "./rolling/approval.ts";
 
 /** What an operator may tell a run. */
 export type Command =
-  | { readonly kind: "pause" | "resume"; readonly reason: string }
+  | { readonly kind: "pause" | "resume" | "approve"; readonly reason: string }
   | { readonly kind: "abort"; readonly now: boolean; readonly reason: string }
   | { readonly kind: "retry" | "skip" | "mark-done" | "override"; readonly host: string; readonly reason: string };
 
@@ -22,12 +23,15 @@ export function commandEvents(run: Run, command: Command, who: string): RunEvent
     case "pause":
       if (over) throw refused(`run ${id} has ended (${run.outcome})`, "there is nothing to pause");
       if (run.abort) throw refused(`run ${id} is being aborted`, "an abort cannot be paused");
-      return run.paused ? [] : [{ type: "run-paused", who, reason }];
+      // A run that paused by itself still finishes what is in hand; an operator may want that stopped, too.
+      return run.paused && !run.paused.finishes ? [] : [{ type: "run-paused", who, reason }];
     case "resume":
       if (over) throw refused(`run ${id} has ended (${run.outcome})`, "start a new one, or retry a host of it");
       if (!run.paused && run.held)
         throw refused(`run ${id} holds by itself: ${run.held.text}`, run.held.fix || "it goes on once that is settled");
       return run.paused ? [{ type: "run-resumed", who }] : [];
+    case "approve":
+      return approve(run, reason, who);
     case "abort":
       if (over) throw refused(`run ${id} has ended (${run.outcome})`, "there is nothing to abort");
       if (run.abort && (run.abort.now || !command.now)) return [];
@@ -38,6 +42,19 @@ export function commandEvents(run: Run, command: Command, who: string): RunEvent
     case "override":
       return hostCommand(run, command, who);
   }
+}
+
+function approve(run: Run, reason: string, who: string): RunEvent[] {
+  const { run: id, options } = run.spec;
+  if (run.state === "ended") throw refused(`run ${id} has ended (${run.outcome})`, "there is nothing to approve");
+  if (run.abort) throw refused(`run ${id} is being aborted`, "there is nothing to approve");
+  const pending = pendingApproval(run);
+  if (pending) return [{ type: "run-approved", who, wave: pending.wave, consents: pending.consents, reason }];
+  if (run.approvedWave > 1) return [];
+  throw refused(
+    `run ${id} does not wait for an approval`,
+    options.approve === "never" ? "it goes on by itself" : "it will when it has come to that point; see slipway show",
+  );
 }
 
 function hostCommand(run: Run, command: Command & { host: string }, who: string): RunEvent[] {

@@ -4,6 +4,7 @@ import type { Recorded } from "../domain/events.ts";
 import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import { type Reason, steps } from "../domain/words.ts";
 import { describeAction } from "./describe-action.ts";
+import { describeRolling } from "./describe-rolling.ts";
 import { serviceName } from "./services/concern.ts";
 
 /** One line of a run's log: what operators read, grep, and what the golden files compare. */
@@ -42,6 +43,9 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       return [{ subject: run, text: `paused by ${event.who}${tail(event.reason)}` }];
     case "run-resumed":
       return [{ subject: run, text: `resumed by ${event.who}` }];
+    case "run-replanned":
+    case "run-approved":
+      return describeRolling(run, event);
     case "run-held":
       return [{ subject: run, text: `holds: ${withFix(event.reason)}` }];
     case "run-released":

@@ -1,8 +1,9 @@
 import type { ActionRecord, ActionRef, ActionSpec } from "../domain/action.ts";
 import type { Recorded, StepRef } from "../domain/events.ts";
 import type { HostRun, Run, StepRecord } from "../domain/run.ts";
-import type { Reason, RunOptions, StepName } from "../domain/words.ts";
+import { defaultOptions, type Reason, type RunOptions, type StepName } from "../domain/words.ts";
 import { controllerResult } from "./result.ts";
+import { approved, replanned } from "./rolling/fold.ts";
 
 /**
  * Folds one event into the state of a run. Total and pure: an event that says nothing new (a repeated verdict, a repeated
@@ -11,8 +12,12 @@ import { controllerResult } from "./result.ts";
 export function reduce(run: Run | undefined, recorded: Recorded): Run {
   const { event, t, at, seq } = recorded;
   if (event.type === "run-started") {
+    // A log from before an option has not got it.
+    const spec = { ...event.spec, options: { ...defaultOptions, ...event.spec.options } };
     return {
-      spec: event.spec,
+      spec,
+      ...(spec.schedule ? { schedule: spec.schedule } : {}),
+      ...{ scheduledT: t, approvedWave: 1, forgiven: [] },
       state: "preflight",
       details: "",
       hosts: event.spec.hosts.map((h) => ({
@@ -53,7 +58,15 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         return { ...rest, state: "ended", outcome: e.outcome, details: e.details, endedAt: at };
       }
       case "run-paused":
-        return { ...current, paused: { who: e.who, reason: e.reason } };
+        return {
+          ...current,
+          paused: { who: e.who, reason: e.reason, ...(e.finishes ? { finishes: true } : {}) },
+          ...(e.finishes ? { forgiven: failedIn(current) } : {}),
+        };
+      case "run-replanned":
+        return replanned(current, e.schedule, t);
+      case "run-approved":
+        return approved(current, e);
       case "run-resumed": {
         const { paused: _, ...rest } = current;
         return rest;
@@ -164,15 +177,20 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
           code: e.code,
           reason: e.reason,
           endedAt: at,
+          endedT: t,
         }));
       case "host-command":
-        return onHost(current, e.host, (h) =>
+        return onHost({ ...current, forgiven: current.forgiven.filter((name) => name !== e.host) }, e.host, (h) =>
           e.action === "retry"
             ? retried(h, current.spec.options.op)
             : { ...h, directed: { action: e.action, who: e.who, reason: e.reason } },
         );
     }
   }
+}
+
+function failedIn({ hosts }: Run): string[] {
+  return hosts.filter((h) => h.outcome === "failed").map((h) => h.name);
 }
 
 function onHost(run: Run, name: string, change: (host: HostRun) => HostRun): Run {
@@ -203,7 +221,7 @@ function onStep(run: Run, ref: StepRef, change: (step: StepRecord) => StepRecord
 }
 
 function reset(host: HostRun): HostRun {
-  const { outcome: _o, endedAt: _e, resumeAt: _r, directed: _d, ...rest } = host;
+  const { outcome: _o, endedAt: _e, endedT: _t, resumeAt: _r, directed: _d, ...rest } = host;
   return { ...rest, code: "", reason: "", from: host.steps.length };
 }
 
