@@ -17,14 +17,16 @@ export class Samples {
   /** At most one a recorded event. `sinceT`: engine time at which this controller took over. */
   of(before: Run | undefined, after: Run, { event, t }: Recorded, sinceT: number): DurationSample | undefined {
     const { run } = after.spec;
-    if (event.type === "run-paused" || event.type === "run-resumed") this.#pausedT.set(run, t);
+    const isStill = event.type === "run-paused" && !event.finishes;
+    if (isStill || event.type === "run-resumed") this.#pausedT.set(run, t);
     if (event.type === "run-ended") this.#pausedT.delete(run);
     if (event.type !== "step-ended" && event.type !== "action-ended") return undefined;
     const old = before && hostOf(before, event.host);
     const host = hostOf(after, event.host);
     if (!old || !host || after.abort || host.directed || event.result.verdict !== "ok") return undefined;
+    const isPaused = after.paused !== undefined && !after.paused.finishes;
     const undisturbed = (fromT: number) =>
-      fromT > sinceT && !after.paused && (this.#pausedT.get(run) ?? Number.NEGATIVE_INFINITY) < fromT;
+      fromT > sinceT && !isPaused && (this.#pausedT.get(run) ?? Number.NEGATIVE_INFINITY) < fromT;
     if (event.type === "action-ended") {
       const move = findAction(host, event);
       return move && findAction(old, event)?.result === undefined && move.startedT > sinceT

@@ -80,7 +80,9 @@ function outMs({ steps }: HostRun): number {
 }
 
 function expectedOf(run: Run, { name }: HostRun): { expectedMs: number; p95Ms: number } {
-  const { expectedMs = 0, p95Ms = 0 } = run.spec.schedule?.turns.find((t) => t.host === name) ?? {};
+  // What was over before a run was planned anew is in its first schedule.
+  const turn = [run.schedule, run.spec.schedule].flatMap((s) => s?.turns.find((t) => t.host === name) ?? [])[0];
+  const { expectedMs = 0, p95Ms = 0 } = turn ?? {};
   return { expectedMs, p95Ms };
 }
 

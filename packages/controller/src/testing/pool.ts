@@ -100,6 +100,8 @@ export class TestPool {
   quorum: QuorumConfig = noQuorum;
   coordinator: Coordinator;
   now = 1_000;
+  /** Wall clock of the controller, which begins at 1970-01-01T00:16:40Z, ahead of that. */
+  wallSkewMs = 0;
   readonly operatorCordons = new Set<string>();
   /** Asked for the fate of each execution of a step on an instance, and told when it begins. */
   fate: (host: string, task: InstanceTask, attempt: number) => Fate | undefined = () => undefined;
@@ -140,6 +142,10 @@ export class TestPool {
   /** The controller dies and comes back; what it had sent is under way still. */
   restartController(): void {
     this.coordinator = this.#controller();
+  }
+
+  wallMs(): number {
+    return 1_000_000 + this.now + this.wallSkewMs;
   }
 
   known(): KnownHost[] {
@@ -248,7 +254,7 @@ export class TestPool {
         ask: (_q, done) =>
           this.after(5, () => this.coordinator === coordinator && done({ verdict: "ok", reasons: [] })),
       },
-      clock: { engineMs: () => this.now, wallMs: () => 1_000_000 + this.now },
+      clock: { engineMs: () => this.now, wallMs: () => this.wallMs() },
       roster: {
         host: (name) => {
           const h = this.hosts.get(name);

@@ -16,8 +16,8 @@ function hostWith(over: Partial<HostRun> = {}, ...steps: StepName[]): HostRun {
 }
 function runWith(options: Partial<RunOptions> = {}, more: Partial<Run> = {}, p95Ms?: number): Run {
   const schedule = p95Ms === undefined ? {} : { schedule: { turns: [{ host: "hv2", p95Ms }] } };
-  const spec = { run: "r1", options: { ...defaultOptions, window: WINDOW, ...options }, ...schedule };
-  return { spec, hosts: [], ...more } as unknown as Run;
+  const spec = { run: "r1", options: { ...defaultOptions, window: WINDOW, ...options } };
+  return { spec, ...schedule, hosts: [], ...more } as unknown as Run;
 }
 const fleetAt = (at: string | undefined, usual = new DurationBook()): FleetView =>
   ({ ...(at === undefined ? {} : { wallT: utc(at) }), usual }) as unknown as FleetView;

@@ -68,7 +68,7 @@ function turnOf(run: Run, host: HostRun, fleet: FleetView): Pick<Estimate, "p95M
   const drain = estimate("drain");
   const away = op === "drain" ? undefined : estimate(op === "reboot" ? "away-reboot" : "away");
   const p95Ms = drain.p95Ms + (away?.p95Ms ?? 0);
-  const scheduled = run.spec.schedule?.turns.find((t) => t.host === host.name);
+  const scheduled = run.schedule?.turns.find((t) => t.host === host.name);
   const isGuess = drain.isAssumed || away?.isAssumed === true;
   if (scheduled && (isGuess || scheduled.p95Ms >= p95Ms))
     return { p95Ms: scheduled.p95Ms, basis: "95 of 100 end by then, as planned" };
