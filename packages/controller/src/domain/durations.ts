@@ -90,7 +90,11 @@ export interface Durations {
 
 /** The samples in memory, in the order in which they came. */
 export class DurationBook implements Durations {
-  readonly #series = new Map<string, Series>();
+  readonly #series: Record<Usual["of"], Map<DurationKind, Map<string, Series>>> = {
+    host: new Map(),
+    cluster: new Map(),
+    fleet: new Map(),
+  };
   readonly #clusterOf = new Map<string, string>();
 
   constructor(samples: Iterable<DurationSample> = []) {
@@ -100,9 +104,9 @@ export class DurationBook implements Durations {
   add(sample: DurationSample): void {
     const { host, cluster, kind } = sample;
     this.#clusterOf.set(host, cluster);
-    this.#of("host", host, kind).add(sample);
-    this.#of("cluster", cluster, kind).add(sample);
-    this.#of("fleet", "", kind).add(sample);
+    this.#forMore("host", host, kind).add(sample);
+    this.#forMore("cluster", cluster, kind).add(sample);
+    this.#forMore("fleet", "", kind).add(sample);
   }
 
   usual(host: string, kind: StepKind, cluster?: string): Usual | undefined {
@@ -135,10 +139,16 @@ export class DurationBook implements Durations {
   }
 
   #of(level: Usual["of"], name: string, kind: DurationKind): Series {
-    const key = JSON.stringify([level, name, kind]);
-    const series = this.#series.get(key) ?? new Series(level === "host" ? KEPT_PER_HOST : KEPT_PER_GROUP);
-    this.#series.set(key, series);
-    return series;
+    return this.#series[level].get(kind)?.get(name) ?? nothing;
+  }
+
+  #forMore(level: Usual["of"], name: string, kind: DurationKind): Series {
+    const known = this.#of(level, name, kind);
+    if (known !== nothing) return known;
+    const fresh = new Series(level === "host" ? KEPT_PER_HOST : KEPT_PER_GROUP);
+    const ofKind = this.#series[level].get(kind) ?? new Map<string, Series>();
+    this.#series[level].set(kind, ofKind.set(name, fresh));
+    return fresh;
   }
 }
 
@@ -175,6 +185,9 @@ class Series {
     return this.#speed;
   }
 }
+
+/** Of what there are no samples of. */
+const nothing = new Series(0);
 
 function usualOf(durations: readonly number[]): Omit<Usual, "of"> {
   const n = durations.length;

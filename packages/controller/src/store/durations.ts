@@ -41,6 +41,8 @@ export class DurationStore {
   /** Oldest first. */
   all(): DurationSample[] {
     const rows = this.#db.read(() => this.#sql.all.all() as Row[]);
-    return rows.map(({ mib, target, ...sample }) => (target === "" ? sample : { ...sample, mib, to: target }));
+    return rows.map(({ host, cluster, kind, ms, mib, target: to }) =>
+      to === "" ? { host, cluster, kind, ms } : { host, cluster, kind, ms, mib, to },
+    );
   }
 }
