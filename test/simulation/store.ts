@@ -77,6 +77,7 @@ export function storeOf(disk: Disk, crash: (when: "before" | "after", entries: r
     activeRuns: () => disk.store.activeRuns(),
     log: (run) => disk.store.log(run),
     openEntries: () => disk.store.openEntries(),
+    durations: () => disk.store.durations(),
     runOfRequest: (id) => disk.store.runOfRequest(id),
     engineClock: () => disk.store.engineClock(),
     saveEngineClock: (ms) => disk.store.saveEngineClock(ms),
