@@ -9,10 +9,22 @@ import { clean, reasonText } from "../render/text.ts";
 const { RunAction, HostAction } = operatorWire;
 
 const runVerbs = [
-  ["pause", "pause a run between steps", "Steps in hand finish; nothing new starts until `run resume`."],
-  ["resume", "go on with a paused run", "Goes on where the run was paused."],
+  [
+    "pause",
+    RunAction.PAUSE,
+    "pause a run between steps",
+    "Steps in hand finish; nothing new starts until `run resume`.",
+  ],
+  ["resume", RunAction.RESUME, "go on with a paused run", "Goes on where the run was paused."],
+  [
+    "approve",
+    RunAction.APPROVE,
+    "let a run go on that waits for a word",
+    "Lets the next hosts of a run go that waits for approval: before a wave, after its canary, or because its plan now stops\ninstances that it did not stop before. `slipway show` says what it waits for.",
+  ],
   [
     "abort",
+    RunAction.ABORT,
     "end a run early and undo its changes",
     "Lets the steps in hand finish, then undoes the ledger; --now ends them (TERM, then KILL).",
   ],
@@ -36,7 +48,7 @@ const hostVerbs = [
 ] as const;
 
 export function registerControl(register: Register, run: Command): void {
-  for (const [verb, summary, description] of runVerbs) {
+  for (const [verb, always, summary, description] of runVerbs) {
     const command = run
       .command(verb)
       .argument("<RUN>", "id, start of an id, or last")
@@ -48,15 +60,7 @@ export function registerControl(register: Register, run: Command): void {
       description,
       [`slipway run ${verb} last --reason "storage alarm"`],
       async (context, [id], flags) => {
-        const now = flags["now"] === true;
-        const action =
-          verb === "pause"
-            ? RunAction.PAUSE
-            : verb === "resume"
-              ? RunAction.RESUME
-              : now
-                ? RunAction.ABORT_NOW
-                : RunAction.ABORT;
+        const action = flags["now"] === true ? RunAction.ABORT_NOW : always;
         const target = await context.client.resolveRun(id ?? "");
         const reason = (flags["reason"] as string | undefined) ?? "";
         const response = await context.client.call("controlRun", { run: target, action, reason });

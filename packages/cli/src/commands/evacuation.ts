@@ -58,7 +58,7 @@ async function turn(
   return startRun(context, flags, {
     scope: { hosts: names, clusters: [], pods: [], zones: [] },
     // Whoever names hosts wants all of them out, or back.
-    options: { ...options, op: verb, maxOut: options.maxOut ?? names.length },
+    options: { ...(options.maxOutPercent ? {} : { maxOut: names.length }), ...options, op: verb },
   });
 }
 

@@ -6,13 +6,13 @@ import { neverSent } from "../client.ts";
 import type { Context, ExitStatus } from "../context.ts";
 import { follow, persistently } from "../follow.ts";
 import { toPlain } from "../json.ts";
-import { declareRunFlags, parseRunOptions, type RunFlags, type RunOptionValues, startCommand } from "../options/run.ts";
+import { declareRunFlags, parseRunOptions, type RunFlags, type RunOptionValues } from "../options/run.ts";
 import { parseScope, type ScopeLists } from "../options/scope.ts";
 import type { Register } from "../program.ts";
-import { renderPlan } from "../render/plan.ts";
 import { renderReport, renderStages } from "../render/report.ts";
 import { lineSink, logLine, quietSink, treeSink } from "../render/sinks.ts";
 import { renderRun, renderRuns } from "../render/tables.ts";
+import { registerPlan } from "./plan.ts";
 
 /** How long a lost answer of StartRun, or a report after the end, is asked for again. */
 const INSIST_MS = 60_000;
@@ -22,12 +22,7 @@ const outcomes: Record<string, ExitStatus> = { succeeded: 0, "nothing-done": 3 }
 /** Returns the group `run`, for what controls one. */
 export function registerRuns(register: Register, program: Command): Command {
   program.commandsGroup("Runs:");
-  register(
-    declareRunFlags(program.command("plan").summary("show what a run would do; nothing is touched")),
-    "Computes what a run of this scope would do: waves, steps per host, who is skipped and why, blockers.\nExit status 1 when it has blockers.",
-    ["slipway plan --cluster c1 --max-out 2", "slipway plan --hosts hv3,hv1 --json"],
-    async (context, _args, flags) => plan(context, flags as RunFlags),
-  );
+  registerPlan(register, program);
   register(
     declareRunFlags(program.command("start").summary("start a run and follow it to its end")).option(
       "--detach",
@@ -51,7 +46,7 @@ export function registerRuns(register: Register, program: Command): Command {
   );
   const run = program
     .command("run")
-    .summary("pause, resume, abort; retry, skip, mark-done, override a host")
+    .summary("pause, resume, approve, abort; retry, skip, mark-done, override a host")
     .description("Controls a run that is going on.")
     .helpCommand(false);
   for (const parent of [program, run]) {
@@ -116,17 +111,6 @@ export function limitOf(text: unknown): number {
   if (!/^[1-9]\d{0,5}$/.test(String(text)))
     throw new SlipwayError("bad-input", `--limit: "${text}" is no count`, { fix: "write a whole number from 1 on" });
   return Number(text);
-}
-
-async function plan(context: Context, flags: RunFlags): Promise<ExitStatus> {
-  const scope = parseScope(flags);
-  const { plan } = await context.client.call("plan", { scope, options: parseRunOptions(flags) });
-  if (plan === undefined) throw new SlipwayError("internal", "the controller sent no plan");
-  context.answer(
-    () => toPlain(operatorWire.PlanViewSchema, plan),
-    () => renderPlan(plan, startCommand(scope, flags, context.self), context.paint, context.columns),
-  );
-  return plan.blockers.length > 0 ? 1 : 0;
 }
 
 /** Flag of commands that start a run. */

@@ -43,6 +43,8 @@ const byFlag: Record<string, Values> = {
   "--zones": { names: "zones" },
   "--to": { names: "hosts" },
   "--consent-stop": { names: "instances" },
+  "--exclude": { names: "hosts" },
+  "--canary": { names: "hosts" },
 };
 
 const byOperand: Record<string, Values> = {

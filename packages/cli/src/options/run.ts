@@ -3,16 +3,26 @@ import { MAX_PAYLOAD_BYTES, SlipwayError, splitPayload } from "@slipway/shared";
 import { type Command, Option } from "commander";
 import { wrongUse } from "../io.ts";
 import { durationFlag, parseDuration } from "./duration.ts";
+import {
+  declareRollingFlags,
+  maxOutHelp,
+  parseRollingFlags,
+  type RollingFlags,
+  type RollingValues,
+  rollingWords,
+} from "./rolling.ts";
 import { type ScopeFlags, type ScopeLists, scopeFlags } from "./scope.ts";
+import { collect, namesOf, quote } from "./words.ts";
+
+export { quote } from "./words.ts";
 
 /** RunOptions of the wire with only the fields that were given: 0 or absent means the controller's default. */
-export interface RunOptionValues {
+export interface RunOptionValues extends RollingValues {
   forced?: boolean;
   payload?: string;
   timeoutMs?: bigint;
   pingIntervalMs?: bigint;
   maintenanceWaitMs?: bigint;
-  maxOut?: number;
   onFailure?: string;
   op?: string;
   reboot?: string;
@@ -26,14 +36,13 @@ export interface RunOptionValues {
 }
 
 /** Flags as commander hands them over. */
-export interface RunFlags extends ScopeFlags {
+export interface RunFlags extends ScopeFlags, RollingFlags {
   forced?: boolean;
   timeout?: string;
   payload?: string;
   payloadFile?: string;
   pingInterval?: string;
   maintenanceWait?: string;
-  maxOut?: string;
   onFailure?: string;
   op?: string;
   reboot?: string;
@@ -53,10 +62,6 @@ const durations = [
   ["rebootWaitMs", "rebootWait", "--reboot-wait"],
   ["graceMs", "grace", "--grace"],
 ] as const;
-
-function collect(value: string, previous: string[] | undefined): string[] {
-  return [...(previous ?? []), value];
-}
 
 /** Declares the four kinds of scope, so that every command takes the same words. */
 export function declareScopeFlags(command: Command): Command {
@@ -79,21 +84,19 @@ export function declareScopeFlags(command: Command): Command {
 const help = {
   forced: "skip a failed host and go on; never ignores a check",
   maintenanceWait: "how long a host may take to enter maintenance (default 30m)",
-  maxOut: "hosts of one cluster that may be out at the same time",
   agentWait: "how long an unreachable agent is waited for before the run pauses (default 5m)",
 };
 
 /** Declares scope and run options on `plan` and `start`. */
 export function declareRunFlags(command: Command): Command {
   return declareInstanceFlags(
-    declareScopeFlags(command)
+    declareRollingFlags(declareScopeFlags(command))
       .option("--forced", help.forced)
       .option("--timeout <duration>", "per stage and host (default 30m)")
       .option("--payload <text>", "words handed to every hook; quotes group, nothing is expanded")
       .option("--payload-file <file>", "the same, read from a file")
       .option("--ping-interval <duration>", "how often a running stage is asked for its state (default 10s)")
       .option("--maintenance-wait <duration>", help.maintenanceWait)
-      .option("--max-out <n>", `${help.maxOut} (default 1)`)
       .addOption(
         new Option("--on-failure <how>", "what becomes of a host whose Maintenance failed (default cordoned)").choices([
           "cordoned",
@@ -147,7 +150,7 @@ function declareStopFlags(command: Command): Command {
 
 /** Declares the options of `drain` and `restore`. */
 export function declareTurnFlags(command: Command, verb: "drain" | "restore"): Command {
-  command.option("--forced", help.forced).option("--max-out <n>", `${help.maxOut} (default: all that are named)`);
+  command.option("--forced", help.forced).option("--max-out <n>", `${maxOutHelp} (default: all that are named)`);
   return declareMoveFlags(verb === "drain" ? declareStopFlags(command) : command.addOption(returnOption()));
 }
 
@@ -161,16 +164,11 @@ export function declareMoveFlags(command: Command): Command {
 
 /** Reads the run options; throws wrong use in one line. */
 export function parseRunOptions(flags: RunFlags): RunOptionValues {
-  const values: RunOptionValues = {};
+  const values: RunOptionValues = parseRollingFlags(flags);
   if (flags.forced) values.forced = true;
   for (const [field, key, flag] of durations) {
     const text = flags[key];
     if (text !== undefined) values[field] = BigInt(parseDuration(flag, text));
-  }
-  if (flags.maxOut !== undefined) {
-    if (!/^[1-9]\d{0,5}$/.test(flags.maxOut))
-      throw wrongUse(`--max-out: "${flags.maxOut}" is no number of hosts`, "write a whole number from 1 on");
-    values.maxOut = Number(flags.maxOut);
   }
   for (const name of ["onFailure", "op", "reboot", "return", "onDrainFailure"] as const)
     if (flags[name] !== undefined) values[name] = flags[name];
@@ -182,14 +180,6 @@ export function parseRunOptions(flags: RunFlags): RunOptionValues {
     values.payload = payload;
   }
   return values;
-}
-
-/** Lists with commas, each perhaps repeated, as one list. */
-function namesOf(flag: string, given: readonly string[]): string[] {
-  const names = given.flatMap((list) => list.split(",")).map((name) => name.trim());
-  if (names.some((name) => name === ""))
-    throw wrongUse(`${flag}: "${given.join(",")}" has an empty name`, "separate names by one comma");
-  return [...new Set(names)];
 }
 
 function readPayload(flags: RunFlags): string | undefined {
@@ -217,11 +207,6 @@ export function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** A word as a shell takes it literally. */
-export function quote(word: string): string {
-  return /^[A-Za-z0-9_.,:/@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
-
 /** The command line that starts what was planned; `self` is how the command itself is called. */
 export function startCommand(scope: ScopeLists, flags: RunFlags, self = "slipway"): string {
   const words = [self, "start"];
@@ -235,7 +220,7 @@ export function startCommand(scope: ScopeLists, flags: RunFlags, self = "slipway
     const ms = values[field];
     if (ms !== undefined) words.push(flag, durationFlag(Number(ms)));
   }
-  if (values.maxOut !== undefined) words.push("--max-out", String(values.maxOut));
+  words.push(...rollingWords(values));
   if (values.onFailure !== undefined) words.push("--on-failure", values.onFailure);
   if (values.op !== undefined) words.push("--op", values.op);
   if (values.reboot !== undefined) words.push("--reboot", values.reboot);

@@ -1,4 +1,5 @@
 import type { operatorWire } from "@slipway/shared/wire";
+import { askedFor, commonSteps, makeRoomLines, scheduleHead, titled, turnText } from "./schedule.ts";
 import { sizeText } from "./size.ts";
 import { aboutText, clean, count, type Paint, pad, plainPaint, reasonText, table, width, wrap } from "./text.ts";
 
@@ -14,20 +15,40 @@ export function renderPlan(
   const lines: string[] = [];
   const skipped = new Set(plan.skipped.map((host) => host.host));
   const planned = plan.waves.flatMap((wave) => wave.hosts).filter((host) => !skipped.has(host.host)).length;
+  const all = new Set([...plan.waves.flatMap((wave) => wave.hosts.map((host) => host.host)), ...skipped]).size;
+  const waves = plan.waves.filter((wave) => !plan.schedule || wave.hosts.some((host) => !skipped.has(host.host)));
   lines.push(
-    `${planned} of ${count(plan.waves.flatMap((wave) => wave.hosts).length, "host")} would be done, in ${count(plan.waves.length, "wave")}, ${plan.skipped.length} skipped; nothing was touched`,
+    `${planned} of ${count(all, "host")} would be done, in ${count(waves.length, "wave")}, ${plan.skipped.length} skipped; nothing was touched`,
   );
   const instances = instancesText(plan);
   if (instances !== "") lines.push(instances);
+  const { schedule } = plan;
+  if (schedule) lines.push(...scheduleHead(plan, schedule, columns));
+  const going = plan.waves.flatMap((wave) => wave.hosts).filter((host) => !skipped.has(host.host));
+  const common = schedule ? commonSteps(going) : "";
+  if (common !== "") lines.push(...titled("each host", [common], columns));
+  const turns = new Map(schedule?.turns.map((t) => [t.host, t]));
+  const sizes = new Map(
+    plan.waves.flatMap((w) => w.hosts.flatMap((h) => h.instances.map((i) => [i.uuid, i.memoryMib]))),
+  );
   for (const wave of plan.waves) {
+    // Where there is a schedule, those that are skipped go in no wave; they are told below.
+    const hosts = wave.hosts.filter((host) => !schedule || !skipped.has(host.host));
+    if (hosts.length === 0) continue;
     lines.push("", paint.bold(`wave ${wave.number}  cluster ${clean(wave.cluster)}`));
-    const names = Math.max(...wave.hosts.map((host) => width(clean(host.host))));
-    for (const host of wave.hosts) {
+    lines.push(...makeRoomLines(wave.makeRoom, sizes, columns));
+    const names = Math.max(...hosts.map((host) => width(clean(host.host))));
+    for (const host of hosts) {
       const steps = [...host.steps.map(clean), ...(skipped.has(host.host) ? ["then skipped"] : [])];
-      const words = steps.map((step, n) => (n < steps.length - 1 ? `${step},` : step));
-      for (const [n, line] of wrap(words, columns - names - 4).entries())
+      const own = steps.join(", ") === common ? [] : steps.map((step, n) => (n < steps.length - 1 ? `${step},` : step));
+      const turn = wrap(
+        turnText(turns.get(host.host)).flatMap((part) => part.split(" ")),
+        columns - names - 4,
+      );
+      const about = [...turn, ...wrap(own, columns - names - 4)];
+      for (const [n, line] of about.entries())
         lines.push(`  ${pad(n === 0 ? clean(host.host) : "", names)}  ${line}`.trimEnd());
-      if (steps.length === 0) lines.push(`  ${clean(host.host)}`);
+      if (about.length === 0) lines.push(`  ${clean(host.host)}`);
       lines.push(...plannedInstances(host.instances, " ".repeat(names + 4), paint, columns));
     }
   }
@@ -45,7 +66,7 @@ export function renderPlan(
   }
   lines.push(...reasons("warnings", plan.warnings, paint.yellow, paint, columns));
   lines.push(...reasons("blockers", plan.blockers, paint.red, paint, columns));
-  lines.push("");
+  lines.push(...askedFor(plan, paint), "");
   if (plan.blockers.length > 0)
     lines.push(
       `a run would fail in its checks, before anything is changed: ${count(plan.blockers.length, "blocker")}; resolve, then: ${startWith}`,
@@ -60,10 +81,12 @@ function instancesText(plan: operatorWire.PlanView): string {
   const all = plan.waves.flatMap((wave) => wave.hosts.flatMap((host) => host.instances));
   const stops = all.filter((i) => stopping.has(i.action)).length;
   const stays = all.filter((i) => i.action === "leave").length;
+  const room = plan.waves.reduce((sum, wave) => sum + wave.makeRoom.length, 0);
   const parts = [
     plan.moves > 0 || plan.floor > 0
       ? `${plan.moves} ${plan.moves === 1 ? "move" : "moves"} (floor ${plan.floor})`
       : "",
+    room > 0 ? `${room} of them to make room` : "",
     stops > 0 ? `${stops} ${stops === 1 ? "instance stops" : "instances stop"}` : "",
     stays > 0 ? `${stays} ${stays === 1 ? "stays" : "stay"}` : "",
   ].filter((part) => part !== "");

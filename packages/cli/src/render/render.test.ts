@@ -182,15 +182,17 @@ test("plan: waves, steps, skipped, warnings, blockers, and how to start it", asy
   });
   const plan = {
     waves: [
-      { number: 1, cluster: "c1", hosts: [planned("hv1")] },
+      { number: 1, cluster: "c1", hosts: [planned("hv1")], makeRoom: [] },
       {
         number: 2,
         cluster: "c1",
+        makeRoom: [],
         hosts: [planned("hv10"), { host: "hv2", cluster: "c1", steps: ["inspect", "PreFlight"], instances: [] }],
       },
     ],
     moves: 0,
     floor: 0,
+    relaxations: [],
     skipped: [
       {
         host: "hv2",
