@@ -80,12 +80,13 @@ export async function homeOf(pool: Pool, guest: Guest, how = "running"): Promise
 /** Waits until Slipway's own picture has the guests where libvirt has them. */
 export async function isKnown(pool: Pool, ...guests: readonly Guest[]): Promise<void> {
   const where = await placesOf(pool);
-  await until(`Slipway knows where ${guests.map((g) => g.name).join(", ")} are`, async () => {
+  const isSo = async () => {
     const list = await instancesOf(pool);
     return guests.every(({ name }) =>
       list.some((i) => i.name === name && where[name]?.includes(`${i.host} ${i.state}`)),
     );
-  });
+  };
+  await until(`Slipway knows where ${guests.map((g) => g.name).join(", ")} are`, isSo, 60_000, 250);
 }
 
 export interface Listed {
@@ -134,7 +135,7 @@ export function movesOf(report: Report): InstanceReport[] {
   return report.hosts.flatMap((h) => (h as { instances?: InstanceReport[] }).instances ?? []);
 }
 
-export type Counts = ReadonlyMap<Guest, Counter | undefined>;
+export type Counts = Map<Guest, Counter | undefined>;
 
 /** What guests have counted to. */
 export function countersOf(guests: readonly Guest[]): Counts {

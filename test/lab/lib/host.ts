@@ -123,14 +123,16 @@ export class Host {
     if (pid === undefined) return;
     const here = () => this.#nspawn === child;
     try {
-      await until(`${this.name} boots`, async () => {
+      const isUp = async () => {
         if (!here()) return true;
         this.#leader = childrenOf(pid)[0] ?? 0;
         if (this.#leader === 0) return false;
         if (this.#isolated) this.#link("down");
         const probe = ["-t", String(this.#leader), "-a", "systemctl", "is-active", "-q", "multi-user.target"];
         return (await attempt("nsenter", probe, 5000)).status === 0;
-      });
+      };
+      // Hosts boot side by side, and each look is two processes.
+      await until(`${this.name} boots`, isUp, 60_000, 200);
       if (here()) this.#state = "up";
     } catch (thrown) {
       this.#settings.say(`${this.name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
