@@ -74,7 +74,7 @@ export class Coordinator {
 
   /** Reads everything that is not over from the store. Called once, before any input. */
   restore(): void {
-    for (const sample of this.#ports.store.durations?.() ?? []) this.#durations.add(sample);
+    for (const sample of this.#ports.store.durations()) this.#durations.add(sample);
     for (const id of this.#ports.store.activeRuns()) {
       this.#startedT = this.#ports.clock.engineMs();
       this.#runs.set(id, replay(this.#ports.store.log(id)));

@@ -31,8 +31,8 @@ export interface Store {
   log(run: string): Recorded[];
   /** Ledger entries that stand. */
   openEntries(): OpenEntry[];
-  /** How long things took, oldest first; at least the newest of each host and kind. Absent: nothing is remembered. */
-  durations?(): DurationSample[];
+  /** How long things took, oldest first; at least the newest of each host and kind. */
+  durations(): DurationSample[];
   /** The run that a start request made, if it was made before. */
   runOfRequest(requestId: string): string | undefined;
   /** The engine clock as last saved, in milliseconds. */

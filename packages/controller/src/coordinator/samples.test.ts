@@ -109,6 +109,26 @@ describe("what the log teaches about durations", () => {
     expect(learned(pool, "drain")).toHaveLength(2);
   });
 
+  test.each(["before", "after"])("a crash right %s the write counts once, or not at all", (when) => {
+    const pool = poolOf();
+    const append = pool.store.append.bind(pool.store);
+    let isDead = false;
+    pool.store.append = (entries) => {
+      if (isDead || !entries.some((e) => e.sample?.kind === "Maintenance")) return append(entries);
+      isDead = true;
+      if (when === "after") append(entries);
+      pool.restartController();
+      throw new Error("the process dies here");
+    };
+    pool.start(["hv1"], { return: "none" });
+    pool.settle();
+    expect([pool.report().outcome, isDead]).toEqual(["succeeded", true]);
+    // Before it the end is told again to a controller that has not seen the whole of it.
+    const expected = when === "after" ? 1 : 0;
+    expect(learned(pool, "Maintenance")).toHaveLength(expected);
+    expect(pool.coordinator.durations.usual("hv1", "Maintenance")?.samples ?? 0).toBe(expected);
+  });
+
   test("a verdict that is told twice counts once, and so it does after a restart", () => {
     const pool = poolOf();
     pool.start(["hv1"], { return: "none" });

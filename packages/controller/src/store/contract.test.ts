@@ -80,17 +80,17 @@ describe.each(Object.entries(implementations))("a store: %s", (_name, make) => {
     const moved = { ...sample, kind: "migration", ms: 9_000, mib: 4_096, to: "hv2" } as const;
     const [first, second] = entries("r1", 1, started("r1"), ended);
     if (!first || !second) throw new Error("no entries");
-    expect(store.durations?.()).toEqual([]);
+    expect(store.durations()).toEqual([]);
     store.append([
       { ...first, sample },
       { ...second, sample: moved },
     ]);
-    expect(store.durations?.()).toEqual([sample, moved]);
+    expect(store.durations()).toEqual([sample, moved]);
     expect(() => store.append([{ ...second, sample }])).toThrow();
     const [third, gap] = [entries("r1", 3, ended)[0], entries("r1", 5, ended)[0]];
     if (!third || !gap) throw new Error("no entries");
     expect(() => store.append([{ ...third, sample }, gap])).toThrow();
-    expect(store.durations?.()).toEqual([sample, moved]);
+    expect(store.durations()).toEqual([sample, moved]);
   });
 
   test("keeps the engine clock", () => {
