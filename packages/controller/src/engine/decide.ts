@@ -1,19 +1,27 @@
 import type { RunEvent } from "../domain/events.ts";
 import type { Effect, FleetView, StandingEntry, Wait } from "../domain/fleet.ts";
 import { type HostRun, type Run, type StepRecord, stepInHand } from "../domain/run.ts";
-import type { Reason, RunOutcome, StepName } from "../domain/words.ts";
+import type { Reason, StepName } from "../domain/words.ts";
 import { budgetDenial, outTogether } from "./budget.ts";
+import { courseOf, nextStateOf } from "./course.ts";
 import type { Desk } from "./desk.ts";
 import { drain } from "./evacuate/drain.ts";
 import { rehearseScope, stillFull } from "./evacuate/empty.ts";
 import { noteStopped } from "./evacuate/notes.ts";
 import { relocate } from "./evacuate/relocate.ts";
 import { restore } from "./evacuate/restore.ts";
+import { isFresh } from "./fresh.ts";
 import { controllerResult, endOf, pausedReason } from "./result.ts";
+import { isAboutTurns, mayBegin } from "./rolling/begin.ts";
+import { hasBegun } from "./rolling/fold.ts";
+import { slowerThanUsual, slowFromT } from "./rolling/usual.ts";
+import { windowWait } from "./rolling/window.ts";
 import { concernOf } from "./services/concern.ts";
 import { workServices } from "./services/work.ts";
 import { DRAINED, nextOf } from "./turn.ts";
 import { watchAgent, watchGate, watchSystems } from "./watch.ts";
+
+export { GATE_FRESH_MS } from "./fresh.ts";
 
 export interface Decision {
   /** To be appended to the log, in order; then decide again, until there is none. */
@@ -28,9 +36,6 @@ export interface Decision {
   readonly wakeAt?: number;
 }
 
-/** How long an answer of the gate may be acted on. */
-export const GATE_FRESH_MS = 30_000;
-
 /**
  * What is due in a run now. Pure: the same run, fleet and time give the same answer, whichever message came before.
  * A step is first recorded as started, then (the record being durable) asked for, until its end is in the log.
@@ -39,13 +44,13 @@ export function decide(run: Run, fleet: FleetView, now: number): Decision {
   if (run.state === "ended") return { records: [], effects: [], waits: [], takeovers: [] };
   const d = new Draft(run, fleet, now);
   // A run that has to stop does so before any further host begins.
-  d.course();
+  d.records.push(...courseOf(run));
   if (d.records.length === 0) {
     d.hosts();
     d.hold();
   }
   // Records come first: effects are those of the state in which nothing is left to record.
-  if (d.records.length === 0) d.runState();
+  if (d.records.length === 0) d.records.push(...nextStateOf(run));
   return {
     records: d.records,
     effects: d.records.length > 0 ? [] : d.effects,
@@ -65,11 +70,15 @@ class Draft {
   #unknown: Reason | undefined;
   #acted = false;
   readonly #run: Run;
+  /** As hosts see it whose turns have begun: a run that paused by itself lets them finish. */
+  readonly #inTurn: Run;
   readonly #fleet: FleetView;
   readonly #now: number;
 
   constructor(run: Run, fleet: FleetView, now: number) {
     this.#run = run;
+    const { paused, ...going } = run;
+    this.#inTurn = paused?.finishes ? going : run;
     this.#fleet = fleet;
     this.#now = now;
   }
@@ -87,20 +96,23 @@ class Draft {
         continue;
       }
       if (this.#uncordoned(host)) continue;
-      if (!this.#maySpeak(host, wave)) continue;
+      if (!this.#maySpeak(host)) continue;
+      if (this.#run.state === "rolling" && !host.directed && !this.#mayGo(host, wave)) continue;
+      const before = this.records.length;
       this.#advance(host);
+      // One that begins takes a place: by the time that the next one is judged, its first step is in the log.
+      if (this.records.length > before && this.#run.state === "rolling" && !hasBegun(host)) return;
     }
   }
 
   /** Is it this host's time at all? */
-  #maySpeak(host: HostRun, wave: number): boolean {
+  #maySpeak(host: HostRun): boolean {
     if (host.directed) return true;
     switch (this.#run.state) {
       case "preflight":
         return !host.checked;
       case "rolling":
-        // A host whose turn has begun goes on, also when one of an earlier wave is retried.
-        return host.wave === wave || host.steps.length > host.from;
+        return true;
       case "stopping":
         return host.began;
       case "undoing":
@@ -108,6 +120,24 @@ class Draft {
       case "ended":
         return false;
     }
+  }
+
+  /** Has its turn begun, or may it now? One that has goes on, also when an earlier one is retried. */
+  #mayGo(host: HostRun, wave: number): boolean {
+    const run = this.#run;
+    if (host.steps.length > host.from) return true;
+    if (run.schedule === undefined) return host.wave === wave;
+    if (run.paused && !host.began) {
+      this.#wait(host, pausedReason(run));
+      return false;
+    }
+    const waiting = mayBegin(run, host, this.#fleet, this.#now);
+    if (waiting === undefined) return true;
+    const { reason, holds, wakeT } = waiting;
+    this.#wait(host, reason);
+    if (holds) this.#unknown ??= reason;
+    if (wakeT !== undefined) this.#expired(wakeT);
+    return false;
   }
 
   /** The ledger entry closes as soon as the log says that the change is undone. */
@@ -173,7 +203,7 @@ class Draft {
     if (full === "unknown") return undefined;
     if (full) return "drain";
     const last = host.steps.at(-1);
-    return last?.step === "recheck" && !this.#isFresh(last) ? "recheck" : step;
+    return last?.step === "recheck" && !isFresh(last, this.#fleet, this.#now) ? "recheck" : step;
   }
 
   /** A host that earlier runs have left out of service is in the hands of this one from here on. */
@@ -199,36 +229,36 @@ class Draft {
     // A question that was taken back has no answer.
     if (gate.endedT === undefined) return false;
     const out = outTogether(this.#run, host, this.#fleet);
-    const denial = budgetDenial(host, out, this.#run.spec.options.maxOut);
+    const denial = budgetDenial(this.#run, host, out, this.#fleet) ?? windowWait(this.#run, host, this.#fleet);
     if (denial) this.#unknown ??= denial;
-    return denial === undefined && this.#isFresh(gate);
-  }
-
-  /** May an answer still be acted on? An operator's word does not grow old. */
-  #isFresh({ endedT, overridden }: StepRecord): boolean {
-    if (endedT === undefined) return false;
-    if (overridden) return true;
-    return endedT > (this.#fleet.startedT ?? Number.NEGATIVE_INFINITY) && this.#now - endedT <= GATE_FRESH_MS;
+    return denial === undefined && isFresh(gate, this.#fleet, this.#now);
   }
 
   /** A paused run starts nothing. A held one still brings back what is out, but takes nothing more out. */
   #mayStart(host: HostRun): boolean {
-    const { paused, held, abort } = this.#run;
+    const { held, abort } = this.#run;
     if (abort) return true;
-    if (paused) {
+    if (this.#seenBy(host).paused) {
       this.#wait(host, pausedReason(this.#run));
       return false;
     }
-    if (held && !host.cordoned && held.rule !== "gate-unknown" && held.rule !== "max-out") {
+    if (held && !host.cordoned && held.rule !== "gate-unknown" && !isAboutTurns(held)) {
       this.#wait(host, held);
       return false;
     }
     return true;
   }
 
+  #seenBy(host: HostRun): Run {
+    return host.began ? this.#inTurn : this.#run;
+  }
+
   /** What a step in hand needs. */
   #watch(host: HostRun, s: StepRecord): void {
     const desk = this.#desk(host);
+    const slow = slowerThanUsual(s, host, this.#fleet, this.#now);
+    if (slow) desk.wait(slow);
+    else desk.expired(slowFromT(s, host, this.#fleet) ?? Number.POSITIVE_INFINITY);
     switch (s.step) {
       case "gate":
         watchGate(desk, s);
@@ -266,7 +296,7 @@ class Draft {
     const { records } = this;
     const before = records.length;
     return {
-      ...{ run: this.#run, host, fleet: this.#fleet, now: this.#now },
+      ...{ run: this.#seenBy(host), host, fleet: this.#fleet, now: this.#now },
       record: (event) => {
         records.push(event);
         if (event.type === "action-started") this.#acted = true;
@@ -297,44 +327,6 @@ class Draft {
       });
   }
 
-  /** An abort, or without `forced` the first failure, ends the roll: hosts in hand are finished, no other begins. */
-  course(): void {
-    const { state, hosts, spec, abort } = this.#run;
-    if (abort && state !== "undoing") {
-      this.records.push({ type: "run-state", to: "undoing", reason: `aborted by ${abort.who}` });
-      return;
-    }
-    const failed = hosts.filter((h) => h.outcome === "failed").map((h) => h.name);
-    const isOver = hosts.every((h) => h.outcome !== undefined);
-    if (state === "stopping" && failed.length === 0 && !isOver) {
-      this.records.push({ type: "run-state", to: "rolling", reason: "what had failed is tried again" });
-      return;
-    }
-    if (state !== "rolling" || spec.options.forced || failed.length === 0 || isOver) return;
-    const reason = `${failed.join(", ")} failed and the run is not forced`;
-    this.records.push({ type: "run-state", to: "stopping", reason });
-  }
-
-  /** Moves of the run as a whole, once no host has anything to record. */
-  runState(): void {
-    const run = this.#run;
-    const open = run.hosts.filter((h) => h.outcome === undefined);
-    const failed = run.hosts.filter((h) => h.outcome === "failed");
-    const stop = failed.length > 0 && !run.spec.options.forced;
-    const to = (state: Run["state"], reason: string) => this.records.push({ type: "run-state", to: state, reason });
-    if (open.length === 0) return void this.records.push({ type: "run-ended", ...outcomeOf(run) });
-    if (run.state === "preflight" && open.every((h) => h.checked)) {
-      if (stop) to("stopping", `${failed.map((h) => h.name).join(", ")} failed before anything was changed`);
-      else if (!run.paused) to("rolling", `${open.length} ${open.length === 1 ? "host is" : "hosts are"} ready`);
-      return;
-    }
-    if (run.state === "stopping" && !open.some((h) => h.began)) {
-      const reason = `the run stopped because ${failed.map((h) => h.name).join(", ")} failed`;
-      for (const h of open)
-        this.records.push({ type: "host-ended", host: h.name, outcome: "untouched", code: "not-reached", reason });
-    }
-  }
-
   #wait(host: HostRun, reason: Reason): void {
     this.waits.push({ host: host.name, reason });
   }
@@ -345,18 +337,4 @@ class Draft {
     if (limit < (this.wakeAt ?? Infinity)) this.wakeAt = limit;
     return false;
   }
-}
-
-/** The outcome of a run whose hosts have all ended, and its details in one line. */
-export function outcomeOf(run: Run): { outcome: RunOutcome; details: string } {
-  const count = (outcome: string) => run.hosts.filter((h) => h.outcome === outcome).length;
-  const parts = (["updated", "skipped", "failed", "untouched"] as const)
-    .filter((o) => count(o) > 0)
-    .map((o) => `${count(o)} ${o}`);
-  const failed = run.hosts.find((h) => h.outcome === "failed");
-  const summary = parts.join(", ") || "no hosts";
-  if (run.abort) return { outcome: "aborted", details: `Aborted by ${run.abort.who}: ${summary}` };
-  if (failed) return { outcome: "failed", details: `${failed.name}: ${failed.reason} (${summary})` };
-  if (count("updated") === 0) return { outcome: "nothing-done", details: `Nothing was done: ${summary}` };
-  return { outcome: "succeeded", details: `OK: ${summary}` };
 }

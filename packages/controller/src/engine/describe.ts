@@ -5,6 +5,7 @@ import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import { type Reason, steps } from "../domain/words.ts";
 import { describeAction } from "./describe-action.ts";
 import { describeRolling } from "./describe-rolling.ts";
+import { outcomeWord } from "./result.ts";
 import { serviceName } from "./services/concern.ts";
 
 /** One line of a run's log: what operators read, grep, and what the golden files compare. */
@@ -59,7 +60,7 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
     case "ledger-opened":
       return [
         {
-          subject: `ledger ${event.id}`,
+          subject: entryName(after, event.id),
           text:
             event.kind === "instance" || event.kind === "service"
               ? `open: ${event.change} ${event.name} on ${event.host}, undone by ${event.undo}`
@@ -67,7 +68,7 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
         },
       ];
     case "ledger-closed":
-      return [{ subject: `ledger ${event.id}`, text: `closed (${event.note})` }];
+      return [{ subject: entryName(after, event.id), text: `closed (${event.note})` }];
     case "gate-answered": {
       const reasons = event.reasons.map((r) => r.text).join("; ");
       return [
@@ -140,6 +141,8 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       const now = hostOf(after, event.host);
       if (!old || !now) return [];
       const from = hostState(old);
+      const { outcome } = now;
+      const to = event.type === "host-ended" && outcome ? outcomeWord(outcome, after.spec.options.op) : hostState(now);
       const reason =
         event.type === "host-ended"
           ? event.reason
@@ -149,11 +152,17 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       return [
         {
           subject: `host ${event.host}`,
-          text: `${lastState(old, from)} => ${hostState(now)}${reason ? ` (${reason})` : ""}`,
+          text: `${lastState(old, from)} => ${to}${reason ? ` (${reason})` : ""}`,
         },
       ];
     }
   }
+}
+
+/** Instances are numbers to their platforms and names to people. */
+function entryName(run: Run, id: string): string {
+  const { kind, subject, name } = run.ledger.find((l) => l.id === id) ?? { kind: "cordon", subject: "", name: "" };
+  return `ledger ${kind === "instance" && name !== "" ? id.replace(subject, () => name) : id}`;
 }
 
 /** Between two steps a host is still where its last step left it. */

@@ -1,7 +1,7 @@
 import type { Verdict } from "@slipway/shared";
 import type { RunEvent, StepRef, StepResult } from "../domain/events.ts";
 import type { Run } from "../domain/run.ts";
-import type { Reason } from "../domain/words.ts";
+import type { Outcome, Reason, RunOptions } from "../domain/words.ts";
 
 /** The end of a step that no agent does. Wall clock and duration in milliseconds. */
 export function controllerResult(
@@ -31,4 +31,17 @@ export function pausedReason(run: Run): Reason {
     text: `the run was paused by ${who}${reason ? `: ${reason}` : ""}`,
     fix: `slipway run resume ${run.spec.run}`,
   };
+}
+
+const doneWords: Readonly<Record<RunOptions["op"], string>> = {
+  hooks: "updated",
+  reboot: "updated",
+  drain: "drained",
+  restore: "restored",
+  move: "moved",
+};
+
+/** An outcome as people read it: what was done to a host is called by its name. */
+export function outcomeWord(outcome: Outcome, op: RunOptions["op"]): string {
+  return outcome === "updated" ? doneWords[op] : outcome;
 }

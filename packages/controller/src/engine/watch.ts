@@ -8,6 +8,7 @@ import type { Desk } from "./desk.ts";
 import { dutiesOf } from "./evacuate/duties.ts";
 import { CANNOT_EMPTY, rehearseTurn } from "./evacuate/empty.ts";
 import { hasNoPlatform, pictureOf, staleness } from "./evacuate/pictures.ts";
+import { windowWait, windowWakeT } from "./rolling/window.ts";
 import { WITHDRAWN } from "./turn.ts";
 
 /** A host that is not connected when its first check is due is waited for at most this long: nothing has been changed yet. */
@@ -15,14 +16,15 @@ export const PREFLIGHT_CONNECT_MS = 10_000;
 
 /** The gate's question, asked again and again until it is answered with a yes. */
 export function watchGate(desk: Desk, s: StepRecord): void {
-  const { run, host } = desk;
-  const { options } = run.spec;
+  const { run, host, fleet } = desk;
   if (run.abort || host.directed || run.state === "stopping") {
     abandon(desk, s, WITHDRAWN, "the question was withdrawn");
     return;
   }
-  const out = outTogether(run, host, desk.fleet);
-  const denial = budgetDenial(host, out, options.maxOut);
+  const out = outTogether(run, host, fleet);
+  const shut = windowWait(run, host, fleet);
+  if (shut) desk.expired(windowWakeT(run, fleet, desk.now));
+  const denial = budgetDenial(run, host, out, fleet) ?? shut;
   if (denial) {
     desk.wait(denial);
     desk.unknown(denial);
@@ -35,6 +37,13 @@ export function watchGate(desk: Desk, s: StepRecord): void {
     return;
   }
   if (rehearsal.kind === "blocked") {
+    const others = run.schedule ? out.filter((o) => o.isTurn && o.cluster === host.cluster).map((o) => o.name) : [];
+    if (others.length > 0) {
+      // With them back there is more room.
+      const text = `${host.name} cannot be emptied while ${others.join(", ")} ${others.length === 1 ? "is" : "are"} out: ${rehearsal.text}`;
+      desk.wait({ rule: "cannot-empty-yet", subject: host.name, text, fix: "" });
+      return;
+    }
     abandon(desk, s, CANNOT_EMPTY, rehearsal.text);
     return;
   }

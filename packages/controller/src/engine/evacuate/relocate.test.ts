@@ -10,7 +10,7 @@ test("an instance that has moved is not moved again in the turn of the host that
   ];
   pool.start(["hv1", "hv2", "hv3"], { op: "move", moves });
   pool.settle();
-  expect([pool.report().outcome, pool.report().details]).toEqual(["succeeded", "OK: 3 updated"]);
+  expect([pool.report().outcome, pool.report().details]).toEqual(["succeeded", "OK: 3 moved"]);
   expect([...pool.host("hv2").instances.keys()].sort()).toEqual([uuidOf(1), uuidOf(3)].sort());
   expect([...pool.host("hv3").instances.keys()]).toEqual([uuidOf(2)]);
 });
