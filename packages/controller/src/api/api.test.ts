@@ -227,10 +227,7 @@ describe("hosts", () => {
     expect((await alice.whyHost({ host: "hv1" }, BOUNDS)).reasons[0]?.text).toMatch(
       new RegExp(`^hv1 is in run ${id}, started by alice: maintenance, since `),
     );
-    expect((await alice.whyHost({ host: "hv2" }, BOUNDS)).reasons.map((r) => r.rule)).toEqual([
-      "in-run",
-      "not-its-turn",
-    ]);
+    expect((await alice.whyHost({ host: "hv2" }, BOUNDS)).reasons.map((r) => r.rule)).toEqual(["in-run", "max-out"]);
     expect((await alice.listLedger({}, BOUNDS)).entries[0]?.note).toBe(`run ${id} has it in hand: maintenance`);
     await expect(alice.getHost({ host: "hv3" }, BOUNDS)).rejects.toThrow(/host "hv3": .*did you mean hv\d\?/);
   });

@@ -217,13 +217,15 @@ export function runCommand({ action, reason }: operatorWire.ControlRunRequest): 
       return { kind: "pause", reason };
     case operatorWire.RunAction.RESUME:
       return { kind: "resume", reason };
+    case operatorWire.RunAction.APPROVE:
+      return { kind: "approve", reason };
     case operatorWire.RunAction.ABORT:
       return { kind: "abort", now: false, reason };
     case operatorWire.RunAction.ABORT_NOW:
       return { kind: "abort", now: true, reason };
     default:
       throw new SlipwayError("bad-input", `action ${action}: not known`, {
-        fix: "choose pause, resume, abort or abort now",
+        fix: "choose pause, resume, approve, abort or abort now",
       });
   }
 }

@@ -63,7 +63,10 @@ function rehearsalOf({ run, fleet, now }: Desk): Evacuation {
   ];
   const last = rehearsals.get(run.spec);
   if (last?.key.length === key.length && last.key.every((k, i) => k === key[i])) return last.found;
-  const around = { inventories: (c: string) => fleet.inventoriesOf(c), pool: fleet.pool, nowT: now };
+  const around = {
+    ...{ inventories: (c: string) => fleet.inventoriesOf(c), pool: fleet.pool, nowT: now },
+    ...(run.spec.schedule ? { scheduled: run.spec.schedule.moves } : {}),
+  };
   const closed = (host: string): Reason | undefined => {
     const who = foreign(host).map((f) => (f === "operator" ? "an operator" : `run ${f}`));
     if (who.length === 0) return undefined;

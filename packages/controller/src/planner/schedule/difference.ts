@@ -1,15 +1,4 @@
-import type { Schedule, ScheduledMove } from "../../domain/schedule.ts";
-
-/** What a schedule does otherwise than the one before it. Times do not count, nor do hosts that only one of them has turns for. */
-export interface ScheduleDifference {
-  readonly movesAdded: readonly ScheduledMove[];
-  readonly movesDropped: readonly ScheduledMove[];
-  /** Hosts that go after others before which they went. */
-  readonly hostsShifted: readonly string[];
-  /** Instances to be stopped that nobody has consented to: an operator has to. */
-  readonly consentsAdded: readonly string[];
-  readonly consentsDropped: readonly string[];
-}
+import type { Schedule, ScheduleDifference, ScheduledMove } from "../../domain/schedule.ts";
 
 /** `over`: hosts whose turns are past or going on, so that what was planned for them is no difference. */
 export function scheduleDifference(

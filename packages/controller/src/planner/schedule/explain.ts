@@ -29,6 +29,8 @@ function relaxed(relaxation: Relaxation, names: Names, input: ScheduleInput): Re
     }
     case "exclude": {
       const { hosts } = relaxation;
+      const inScope = input.hosts.filter((h) => h.state === "in-scope");
+      if (hosts.length === inScope.length) return undefined;
       const text = `it could be done without ${listText(hosts)}`;
       return { rule: "relax-exclude", subject: hosts[0] ?? "", text, fix: `--exclude ${hosts.join(",")}` };
     }

@@ -37,8 +37,9 @@ export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names,
       p95Ms: Math.round(slowDrainMs + (host?.p95Ms ?? host?.durationMs ?? 0)),
     };
   });
-  // Nobody is overtaken where the operator gave the order.
-  if (options.order === "free") turns.sort((a, b) => a.startMs - b.startMs || a.wave - b.wave);
+  // Nobody is overtaken where the operator gave the order, or is asked wave by wave.
+  if (options.order === "free" && options.approve !== "each-wave")
+    turns.sort((a, b) => a.startMs - b.startMs || a.wave - b.wave);
   const moves = plan.moves.map((m): ScheduledMove => {
     const { uuid = "", name = m.instance } = names.known(m.instance) ?? {};
     return { uuid, name, from: m.from, to: m.to, kind: m.kind, wave: waves[m.wave] ?? waves.at(-1) ?? 1 };
