@@ -14,7 +14,7 @@ import { isFresh } from "./fresh.ts";
 import { controllerResult, endOf, pausedReason } from "./result.ts";
 import { isAboutTurns, mayBegin } from "./rolling/begin.ts";
 import { hasBegun } from "./rolling/fold.ts";
-import { slowerThanUsual, slowFromT } from "./rolling/usual.ts";
+import { tellSlowness } from "./rolling/usual.ts";
 import { windowWait } from "./rolling/window.ts";
 import { concernOf } from "./services/concern.ts";
 import { workServices } from "./services/work.ts";
@@ -126,8 +126,8 @@ class Draft {
   #mayGo(host: HostRun, wave: number): boolean {
     const run = this.#run;
     if (host.steps.length > host.from) return true;
-    if (run.schedule === undefined) return host.wave === wave;
-    if (run.paused && !host.began) {
+    if (run.schedule === undefined && host.wave !== wave) return false;
+    if (run.schedule && run.paused && !host.began) {
       this.#wait(host, pausedReason(run));
       return false;
     }
@@ -256,9 +256,7 @@ class Draft {
   /** What a step in hand needs. */
   #watch(host: HostRun, s: StepRecord): void {
     const desk = this.#desk(host);
-    const slow = slowerThanUsual(s, host, this.#fleet, this.#now);
-    if (slow) desk.wait(slow);
-    else desk.expired(slowFromT(s, host, this.#fleet) ?? Number.POSITIVE_INFINITY);
+    tellSlowness(desk, s);
     switch (s.step) {
       case "gate":
         watchGate(desk, s);

@@ -26,14 +26,16 @@ export function isAboutTurns({ rule }: Reason): boolean {
 }
 
 /**
- * May the turn of a host begin, in a run that goes by a schedule? No barrier but what the rules say: those before it in its cluster
- * have begun; those it builds on are back; no budget is exceeded with all turns that are going on; the canary has been back for long
- * enough; an operator's word and the window allow it. Undefined when it may, and for a host that is to go on behind its way out.
+ * May the turn of a host begin? In a run without a schedule only its window is asked here; else no barrier but what the rules say:
+ * those before it in its cluster have begun; those it builds on are back; no budget is exceeded with all turns that are going on; the
+ * canary has been back for long enough; an operator's word and the window allow it. Undefined when it may, and for a host that is to
+ * go on behind its way out.
  */
 export function mayBegin(run: Run, host: HostRun, fleet: FleetView, now: number): Waiting | undefined {
   const { schedule } = run;
   // Its checks take nothing out, and neither does what follows on a way back.
-  if (schedule === undefined || !host.checked || host.cordoned || host.resumeAt === "PostMaintenance") return undefined;
+  if (!host.checked || host.cordoned || host.resumeAt === "PostMaintenance") return undefined;
+  if (schedule === undefined) return windowed(run, host, fleet, now);
   return (
     comesLater(run, schedule, host) ??
     canaryFirst(run, host, now) ??

@@ -30,7 +30,7 @@ describe("a host may go out", () => {
     expect(wait("2026-01-03T21:00")).toBeUndefined();
     expect(wait("2026-01-04T02:00")).toBeUndefined();
     expect(wait("2026-01-04T02:00:00.001")?.text).toBe(
-      "hv2 does not go out any more: its turn may take 1h 0m (95 of 100 end by then, as planned), and the window closes at " +
+      "hv2 does not go out any more: its turn may take 1h 0m (as planned; not all of that has been measured yet), and the window closes at " +
         "Sun 2026-01-04 04:00 Europe/Paris; it opens again at Sat 2026-01-10 22:00 Europe/Paris",
     );
   });
@@ -73,7 +73,7 @@ describe("a host may go out", () => {
     const usual = new DurationBook([0, 1, 2, 3, 4].flatMap(() => [sample("drain"), sample("away")]));
     const at = (p95Ms: number) => windowWait(runWith({}, {}, p95Ms), hostWith(), fleetAt("2026-01-04T02:30", usual));
     expect(at(1)?.text).toContain("may take 1h 0m (drain: usual of 5 on this host; away: usual of 5 on this host)");
-    expect(at(2 * HOUR)?.text).toContain("may take 2h 0m (95 of 100 end by then, as planned)");
+    expect(at(2 * HOUR)?.text).toContain("may take 2h 0m (as planned; measured by now: 1h 0m)");
   });
 });
 

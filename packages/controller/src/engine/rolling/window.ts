@@ -70,8 +70,10 @@ function turnOf(run: Run, host: HostRun, fleet: FleetView): Pick<Estimate, "p95M
   const p95Ms = drain.p95Ms + (away?.p95Ms ?? 0);
   const scheduled = run.schedule?.turns.find((t) => t.host === host.name);
   const isGuess = drain.isAssumed || away?.isAssumed === true;
-  if (scheduled && (isGuess || scheduled.p95Ms >= p95Ms))
-    return { p95Ms: scheduled.p95Ms, basis: "95 of 100 end by then, as planned" };
+  if (scheduled && (isGuess || scheduled.p95Ms >= p95Ms)) {
+    const measured = isGuess ? "not all of that has been measured yet" : `measured by now: ${durationText(p95Ms)}`;
+    return { p95Ms: scheduled.p95Ms, basis: `as planned; ${measured}` };
+  }
   return { p95Ms, basis: away ? `drain: ${drain.basis}; away: ${away.basis}` : drain.basis };
 }
 
