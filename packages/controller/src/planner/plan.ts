@@ -8,7 +8,7 @@ import { type Scheduled, scheduleOf } from "./schedule/index.ts";
 import { checkNames, clusterOf, type KnownHost, resolve } from "./scope.ts";
 import { stepsOf } from "./steps.ts";
 import { fixedWaves, refuseEndlessDrain } from "./waves.ts";
-import { tooLongForWindow } from "./window.ts";
+import { tooLongForWindow, windowOutlook } from "./window.ts";
 
 export { optionsOf } from "./options.ts";
 export { clusterOf, hostsOf, type KnownHost, NO_CLUSTER, scopeOf } from "./scope.ts";
@@ -115,13 +115,21 @@ function wavesOf(question: Question): Made {
   const last = Math.max(...turns.map((h) => h.wave));
   const idle = members.filter((h) => !isGoing.has(h.name));
   const rest = fixedWaves(fleet, idle, options).map((h) => ({ ...h, wave: last + h.wave }));
-  const windows = options.window === "" ? undefined : parseWindows(options.window);
-  const blockers = windows && around.wallMs !== undefined ? tooLongForWindow(schedule, windows, around.wallMs) : [];
-  const found = { ...nothingMore, hosts: [...turns, ...rest], evacuation, schedule, basis: scheduled, blockers };
+  const found = {
+    ...{ ...nothingMore, ...windowNews(schedule, options, around) },
+    ...{ hosts: [...turns, ...rest], evacuation, schedule, basis: scheduled },
+  };
   if (evacuation.blockers.length === 0) return found;
   // The planner counts in fewer kinds of room than the rules do; the plain order may do where its own does not.
   const plain = fixed();
   return plain.evacuation.blockers.length > 0 ? found : { ...nothingMore, ...plain, warnings: [noSchedule()] };
+}
+
+function windowNews(schedule: Schedule, { window }: RunOptions, { wallMs }: Surroundings) {
+  if (window === "" || wallMs === undefined) return {};
+  const windows = parseWindows(window);
+  const blockers = tooLongForWindow(schedule, windows, wallMs);
+  return blockers.length > 0 ? { blockers } : { warnings: windowOutlook(schedule, windows, wallMs) };
 }
 
 function askFor({ fleet, chosen, going, options, around }: Question, closed: Closed): Scheduled {
