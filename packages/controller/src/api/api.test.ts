@@ -201,6 +201,30 @@ describe("hosts", () => {
     expect((await alice.getHost({ host: "hv1" }, BOUNDS)).host?.durations).toEqual(shown);
   });
 
+  test("a run waits for its window, with all hosts whole, and says until when; a wrong one is refused", async () => {
+    const [agent] = await hosts(["hv1"]);
+    const later = new Date(Date.now() + 3 * 86_400_000).toUTCString().slice(0, 3);
+    const scope = { hosts: ["hv1"] };
+    await expect(alice.startRun({ scope, options: { window: `${later} 10:00-22:00` } }, BOUNDS)).rejects.toMatchObject({
+      code: "bad-input",
+      message: expect.stringContaining(`"${later} 10:00-22:00": it states no time zone`),
+    });
+    const { run: id, plan } = await alice.startRun({ scope, options: { window: `${later} 10:00-22:00 UTC` } }, BOUNDS);
+    expect(plan?.warnings.map((w) => w.text)).toEqual([
+      expect.stringMatching(/^window \w+ 10:00-22:00 UTC: it opens at .* 10:00 UTC; all turns fit into that opening$/),
+    ]);
+    const held = await until("the window's wait", async () => {
+      const { reasons } = await alice.whyHost({ host: "hv1" }, BOUNDS);
+      return reasons.find((r) => r.rule === "window");
+    });
+    expect(held.text).toMatch(
+      /^hv1 waits for the window \w+ 10:00-22:00 UTC: it opens at \w+ \d{4}-\d\d-\d\d 10:00 UTC$/,
+    );
+    expect(agent?.started.some((k) => k.includes("/PreMaintenance/"))).toBe(false);
+    await alice.controlRun({ run: id, action: operatorWire.RunAction.ABORT }, BOUNDS);
+    expect(await ended(id)).toMatchObject({ outcome: "aborted", hosts: [{ outcome: "untouched" }] });
+  });
+
   test("an operator's cordon outlives a restart", async () => {
     await hosts(["hv1"]);
     await alice.setCordon({ host: "hv1", cordoned: true, reason: "noisy fan" }, BOUNDS);
