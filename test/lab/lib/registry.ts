@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { labsWithGroups, removeGroups } from "./cgroups.ts";
 import { LabError, startOf } from "./system.ts";
@@ -46,14 +46,19 @@ export function isAlive(entry: Entry): boolean {
 /** Takes the name; a dead lab of that name is cleared away first. */
 export function claim(name: string): void {
   const dir = labDir(name);
-  mkdirSync(DIR, { recursive: true, mode: 0o700 });
   clearDead();
-  try {
-    mkdirSync(dir, { mode: 0o700 });
-  } catch {
-    throw new LabError(
-      `lab ${name} is up already; npm run lab -- down --name ${name} ends it, --name makes another one`,
-    );
+  for (;;) {
+    mkdirSync(DIR, { recursive: true, mode: 0o700 });
+    try {
+      mkdirSync(dir, { mode: 0o700 });
+      return;
+    } catch (thrown) {
+      // The last lab has just ended, and taken the directory of all labs with it.
+      if ((thrown as NodeJS.ErrnoException).code === "ENOENT") continue;
+      throw new LabError(
+        `lab ${name} is up already; npm run lab -- down --name ${name} ends it, --name makes another one`,
+      );
+    }
   }
 }
 
@@ -62,9 +67,9 @@ export function clear(name: string): void {
   removeGroups(name);
   rmSync(labDir(name), { recursive: true, force: true });
   try {
-    if (readdirSync(DIR).length === 0) rmSync(DIR, { recursive: true });
+    rmdirSync(DIR);
   } catch {
-    // Another lab has just begun.
+    // Not empty: there are other labs.
   }
 }
 
