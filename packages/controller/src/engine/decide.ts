@@ -14,6 +14,7 @@ import { isFresh } from "./fresh.ts";
 import { controllerResult, endOf, pausedReason } from "./result.ts";
 import { isAboutTurns, mayBegin } from "./rolling/begin.ts";
 import { hasBegun } from "./rolling/fold.ts";
+import { replan } from "./rolling/replan.ts";
 import { tellSlowness } from "./rolling/usual.ts";
 import { windowWait } from "./rolling/window.ts";
 import { concernOf } from "./services/concern.ts";
@@ -132,6 +133,12 @@ class Draft {
       return false;
     }
     const waiting = mayBegin(run, host, this.#fleet, this.#now);
+    // What it would be asked about, or begin with, is what the world makes of the schedule now.
+    const isNext = waiting === undefined || waiting.reason.rule === "approval";
+    if (isNext && run.schedule && host.checked && replan(this.#desk(host))) {
+      this.#acted = true;
+      return false;
+    }
     if (waiting === undefined) return true;
     const { reason, holds, wakeT } = waiting;
     this.#wait(host, reason);

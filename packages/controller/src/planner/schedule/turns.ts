@@ -1,6 +1,7 @@
 import { naturalCompare } from "@slipway/shared";
 import type { Schedule, ScheduledMove, ScheduledTurn } from "../../domain/schedule.ts";
 import type { PlannedTurn, PoolSnapshot, RollingPlan } from "../rolling/index.ts";
+import { basisOf } from "./basis.ts";
 import { drainSlowness } from "./estimate.ts";
 import type { ScheduleInput } from "./input.ts";
 import { budgetsOf } from "./limits.ts";
@@ -53,6 +54,7 @@ export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names,
     expectedMs: Math.round(plan.makespanMs),
     p95Ms: Math.round(plan.p95Ms),
     consentsNeeded: plan.consentsNeeded.map((name) => names.known(name)?.name ?? name),
+    basis: basisOf(snapshot),
   };
 }
 
