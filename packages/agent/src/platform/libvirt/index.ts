@@ -72,6 +72,7 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
     ...(options.changed === undefined ? {} : { changed: options.changed }),
   });
   const promised = new Map<string, Promised>();
+  let moving = 0;
   const moves: MoveOptionsOfHost = { virsh, at, notes: moveNotes(join(options.stateDir, "libvirt-moves")) };
   const jobs = new AsyncJobs<InstanceSpec>({
     announce: options.announce,
@@ -85,8 +86,13 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
     return known;
   }
 
-  /** Every end tells what is, and has the host read again. */
-  async function fresh(work: Promise<JobOutcome>, { uuid }: InstanceSpec, { signal }: JobHandle): Promise<JobOutcome> {
+  /**
+   * Every end tells what is, and has the host read again where it changed something. Between moves that follow each other events do: what
+   * a reading takes, the next migration lacks.
+   */
+  async function fresh(work: Promise<JobOutcome>, spec: InstanceSpec, { signal }: JobHandle): Promise<JobOutcome> {
+    const { uuid, verb } = spec;
+    if (verb === "move") moving++;
     try {
       return await work;
     } catch (thrown) {
@@ -96,7 +102,8 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
       if (!(reason instanceof JobStopped)) return { verdict: "failed", reason: message, instance };
       return { verdict: reason.verdict, reason: `${reason.message}; ${message}`, instance };
     } finally {
-      void watch.refresh();
+      if (verb === "move") moving--;
+      if (!isAsking(spec) && moving === 0) void watch.refresh();
     }
   }
 

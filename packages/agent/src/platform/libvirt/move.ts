@@ -8,7 +8,7 @@ import { readJob } from "./reader.ts";
 import type { Answer, Virsh } from "./virsh.ts";
 import type { JobInfo } from "./words.ts";
 
-const POLL_MS = 500;
+const POLL_MS = 1_000;
 const DEFAULT_STUCK_MS = 60_000;
 /** Between two requests to abort: in some phases libvirt refuses, and a little later it does not. */
 const ABORT_AGAIN_MS = 2_000;
@@ -26,7 +26,7 @@ export interface MoveOptionsOfHost {
   readonly virsh: Virsh;
   /** libvirt of another host. */
   readonly at: (uri: string) => Virsh;
-  /** Between two looks, in milliseconds. Default 500. */
+  /** Between two looks, in milliseconds. Default 1000. */
   readonly pollMs?: number;
   readonly notes: {
     /** Durable when it returns. */
@@ -137,6 +137,8 @@ async function follow(
   let abortedMs = Number.NEGATIVE_INFINITY;
   let isStuck = false;
   for (;;) {
+    // Its end is noticed at once. What is asked before tells little, at a time when both hosts have much to do.
+    if (ended !== undefined && answer === undefined) await Promise.race([ended, sleep(pollMs)]);
     const isEnding = migration === undefined || answer !== undefined;
     if (isEnding) {
       // Both sides at once: this is the time by which a move takes longer than virsh alone.
@@ -164,8 +166,7 @@ async function follow(
       abortedMs = performance.now();
       await virsh.run(["domjobabort", spec.uuid]);
     }
-    // virsh may have ended while it was asked for; then there is nothing to wait for.
-    if (isEnding || answer === undefined) await Promise.race([...(isEnding ? [] : [ended]), sleep(pollMs)]);
+    if (isEnding) await sleep(pollMs);
   }
 }
 
@@ -238,7 +239,7 @@ async function ask(target: Virsh, uuid: string, pollMs: number): Promise<Seen> {
   for (let n = 1; ; n++) {
     const seen = await lookAt(target, uuid);
     if ((seen.problem === "" && seen.state !== "incoming") || n >= ASK_TARGET) return seen;
-    await sleep(2 * pollMs);
+    await sleep(pollMs);
   }
 }
 
