@@ -136,6 +136,13 @@ const sentences: readonly [string, Doing][] = [
   ],
   [`(retry|skip|mark-done) ${H}(?: of (r\\d+))?`, hostCommand],
   [
+    `look`,
+    ({ world, runs }) => {
+      for (const { host, reason } of world.controller.coordinator?.waits(runs.at(-1) ?? "") ?? [])
+        world.note("operator", `why ${host}`, `${reason.text}${reason.fix && `; ${reason.fix}`}`);
+    },
+  ],
+  [
     `cordon ${H}`,
     ({ world }, [, host = ""]) => world.asOperator(`cordon ${host}`, () => world.controller.cordon(host)),
   ],
@@ -241,6 +248,17 @@ const sentences: readonly [string, Doing][] = [
     ({ world }, [, name = "", host = "", verb = "", why = ""]) => world.services.refuse(host, name, verb, why),
   ],
   [`service (\\S+) of ${H} is mended`, ({ world }, [, name = "", host = ""]) => world.services.mend(host, name)],
+  [
+    `service (\\S+) of ${H} takes (\\S+) to stop`,
+    ({ world }, [, name = "", host = "", time = ""]) => {
+      const before = world.services.fate;
+      const slow = { takesMs: duration(time), verdict: "ok", reason: "", does: true, outlives: false } as const;
+      world.services.fate = (on, spec) =>
+        on === host && spec.service === name && spec.verb === "service-stop" ? slow : before(on, spec);
+    },
+  ],
+  [`the (\\S+) member of ${H} dies`, ({ world }, [, system = "", host = ""]) => world.systems.die(system, host)],
+  [`the (\\S+) member of ${H} is back`, ({ world }, [, system = "", host = ""]) => world.systems.revive(system, host)],
   [
     `the pool file has no services any more`,
     ({ world }) => {

@@ -1,8 +1,9 @@
 import type { SimulatedInstance } from "@slipway/agent";
-import { noQuorum, type PoolConfig, type QuorumConfig, type RunOptions } from "@slipway/controller";
+import type { PoolConfig, QuorumConfig, RunOptions } from "@slipway/controller";
 import { type Stage, stages } from "@slipway/shared";
 import type { HookRun } from "../simulation/executor.ts";
 import type { HostScript } from "../simulation/host.ts";
+import type { SystemScript } from "../simulation/systems.ts";
 import { hypervisor, instances, poolFile } from "./instances.ts";
 
 /** What a pool.yaml says. */
@@ -15,6 +16,8 @@ export interface Pool {
   readonly guests: readonly { readonly host: string; readonly instance: SimulatedInstance }[];
   readonly pool: PoolConfig;
   readonly quorum: QuorumConfig;
+  /** Replicated systems that really run, and are really read. */
+  readonly systems: readonly SystemScript[];
 }
 
 export type Yaml = Record<string, unknown>;
@@ -83,6 +86,10 @@ function services(kinds: readonly string[]): QuorumConfig["services"] {
   return [{ match: "*", services: kinds.map((kind) => ({ kind, name: "", settings: {}, timeoutMs: 30_000 })) }];
 }
 
+function probe({ name }: SystemScript, from: readonly string[]): QuorumConfig["probes"][number] {
+  return { name, system: name, from, views: 2, settings: {}, aliases: {}, outside: [], timeoutMs: 5_000 };
+}
+
 export function poolOf(yaml: Yaml): Pool {
   const options: Record<string, unknown> = { ...OPTIONS };
   for (const [key, value] of Object.entries((yaml["options"] ?? {}) as Yaml)) {
@@ -91,6 +98,9 @@ export function poolOf(yaml: Yaml): Pool {
     options[isDuration ? `${name}Ms` : name] = isDuration ? duration(value) : value;
   }
   const defaults = { ...HOOKS, ...((yaml["hooks"] ?? {}) as Yaml) };
+  const systems = Object.entries((yaml["systems"] ?? {}) as Record<string, Omit<SystemScript, "name">>).map(
+    ([name, system]) => ({ name, ...system }),
+  );
   const hosts = Object.entries(yaml["hosts"] as Record<string, Yaml | null>);
   return {
     hosts: hosts.map(([n, h]) => host(n, h ?? {}, defaults)),
@@ -98,8 +108,9 @@ export function poolOf(yaml: Yaml): Pool {
     showHooks: yaml["show"] === "hooks",
     guests: instances(hosts),
     pool: poolFile((yaml["pool"] ?? {}) as Yaml),
+    systems,
     quorum: {
-      ...noQuorum,
+      probes: systems.map((s) => probe(s, Object.keys(yaml["hosts"] as Yaml))),
       groups: yaml["watched"] === true ? [{ name: "etcd", members: [], needed: 1 }] : [],
       services: services([yaml["services"] ?? []].flat() as string[]),
     },

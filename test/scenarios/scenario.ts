@@ -45,13 +45,16 @@ export function play(folder: string): { text: string; violations: readonly strin
   const world = new World(pool.hosts, chance, timing);
   world.pool = pool.pool;
   world.quorum = pool.quorum;
+  for (const system of pool.systems) world.systems.add(system);
   for (const { host, instance } of pool.guests) world.place(host, instance);
   const stage: Stage = { world, chance, pool, runs: [] };
   const lines: string[] = [];
   let waiting = 0;
   const perform = (entry: ScriptEntry) => {
     for (const sentence of [entry.do].flat()) {
-      if (!/^(start( |$)|pause|resume|abort|retry|skip|mark-done|override|cordon \S+$|uncordon \S+$)/.test(sentence))
+      if (
+        !/^(start( |$)|pause|resume|abort|retry|skip|mark-done|override|look$|cordon \S+$|uncordon \S+$)/.test(sentence)
+      )
         world.note("script", "world", sentence);
       act(stage, sentence);
     }

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
 import { type AgentCommand, type Coordinator, type Recorded, type Run, reduce, replay } from "@slipway/controller";
 import { keyText, stages, type Verdict } from "@slipway/shared";
-import { GATE_FRESH_MS } from "../../packages/controller/src/engine/decide.ts";
+import { GATE_FRESH_MS } from "../../packages/controller/src/engine/fresh.ts";
 import type { Truth } from "./executor.ts";
 import { GuestChecker } from "./guest-checker.ts";
 import type { SimHost } from "./host.ts";
 import { brokenRules } from "./log-rules.ts";
+import { QuorumChecker } from "./quorum-checker.ts";
 import type { Reported } from "./wire.ts";
 import type { World } from "./world.ts";
 
@@ -22,10 +23,12 @@ export class Checker {
   readonly #wave = new Map<string, number>();
   readonly #wentOut = new Set<string>();
   readonly guests: GuestChecker;
+  readonly quorum: QuorumChecker;
 
   constructor(world: World) {
     this.#world = world;
     this.guests = new GuestChecker(world);
+    this.quorum = new QuorumChecker(world);
   }
 
   #complain(text: string): void {
@@ -36,14 +39,13 @@ export class Checker {
   recorded(before: Run | undefined, after: Run, recorded: Recorded): void {
     const { event } = recorded;
     this.guests.recorded(before, after, recorded);
+    this.quorum.recorded(before, after, recorded);
     for (const rule of brokenRules(before, after, recorded))
       this.#complain(`run ${after.spec.run}: ${"host" in event ? `${event.host}: ` : ""}${rule}`);
     if (event.type === "run-started" || event.type === "run-reopened") this.#exclusive(after);
     if (event.type === "step-started" && event.step === "cordon") this.#goesOut(after, event.host);
-    if (event.type === "step-overridden") this.#world.gate.allowedAt.set(event.host, this.#world.now);
-    if (event.type === "step-started" && (event.step === "Maintenance" || event.step === "reboot"))
-      this.#world.services.isDown(event.host);
-    if (event.type === "step-started" && event.step === "uncordon") this.#world.services.isUp(event.host);
+    // An operator's word does not grow old.
+    if (event.type === "step-overridden") this.#world.gate.allowedAt.set(event.host, Infinity);
     if (event.type === "step-ended") this.#verdict(after, event.host, event.step, event.attempt, event.result);
     if ((event.type === "step-ended" || event.type === "step-accepted") && ++this.#samples % SAMPLE === 0) {
       const fold = this.#world.variant.reduce ?? reduce;
@@ -68,7 +70,9 @@ export class Checker {
     const world = this.#world;
     const host = run.hosts.find((h) => h.name === name);
     if (host === undefined) return;
-    const { forced, maxOut } = run.spec.options;
+    const { forced, maxOut, maxOutPercent, maxFailures } = run.spec.options;
+    const members = world.members(host.cluster);
+    const most = maxOutPercent > 0 ? Math.max(1, Math.floor((members.length * maxOutPercent) / 100)) : maxOut;
     for (const h of run.hosts) {
       const checked = h.steps.findLast((s) => s.step === "PreFlight");
       const verdict = checked?.result?.verdict;
@@ -83,30 +87,61 @@ export class Checker {
         this.#complain(`run ${run.spec.run}: ${name} goes out although ${h.name} has not passed PreFlight`);
     }
     const out = new Set<string>([name]);
-    for (const member of world.members(host.cluster)) {
+    for (const member of members) {
       if (world.disk.operatorCordons.has(member)) out.add(member);
       for (const holder of world.disk.holders(member)) {
         const own = holder === run.spec.run ? run.hosts.find((h) => h.name === member) : undefined;
-        if (!(forced && own?.outcome === "failed")) out.add(member);
+        if (!((forced || maxFailures > 0) && own?.outcome === "failed")) out.add(member);
       }
     }
-    if (out.size > maxOut)
+    if (out.size > most)
       this.#complain(
-        `run ${run.spec.run}: ${[...out].join(", ")} of cluster ${host.cluster} are out, at most ${maxOut} may be`,
+        `run ${run.spec.run}: ${[...out].join(", ")} of cluster ${host.cluster} are out, at most ${most} may be`,
       );
     const age = world.now - (world.gate.allowedAt.get(name) ?? -Infinity);
     if (age === Infinity) this.#complain(`run ${run.spec.run}: ${name} goes out and the gate has not agreed`);
     else if (age > GATE_FRESH_MS + SLACK_MS)
       this.#complain(`run ${run.spec.run}: ${name} goes out on an answer of the gate that is ${age} ms old`);
+    if (run.schedule) this.#wider(run, name);
     const id = `${run.spec.run}/${name}`;
     const retried =
       host.from > 0 && host.steps.slice(0, host.from).some((s) => s.step === "gate" || s.step === "PreMaintenance");
     if (this.#wentOut.has(id) || retried || world.retried.has(id)) return;
     this.#wentOut.add(id);
     const wave = this.#wave.get(run.spec.run) ?? 0;
-    if (host.wave < wave)
+    const turns = run.schedule?.turns.filter((t) => t.cluster === host.cluster).map((t) => t.host);
+    const ahead = turns?.slice(0, Math.max(0, turns.indexOf(name))) ?? [];
+    for (const h of run.hosts)
+      if (ahead.includes(h.name) && !h.began && h.outcome === undefined && name !== run.spec.options.canary)
+        this.#complain(
+          `run ${run.spec.run}: ${name} goes out and the turn of ${h.name}, which comes first, has not begun`,
+        );
+    if (run.schedule === undefined && host.wave < wave)
       this.#complain(`run ${run.spec.run}: ${name} of wave ${host.wave} goes out after wave ${wave}`);
     this.#wave.set(run.spec.run, Math.max(wave, host.wave));
+  }
+
+  /** Limits that go beyond a cluster; counted by what is cordoned, not by what the engine thinks of it. */
+  #wider(run: Run, name: string): void {
+    const { domainLimits, maxClusters, forced, maxFailures, op } = run.spec.options;
+    const own = run.hosts.filter(
+      (h) => h.name === name || (h.cordoned && !(h.outcome === "failed" && (forced || maxFailures > 0))),
+    );
+    const clusters = new Set(own.map((h) => h.cluster));
+    if (op !== "drain" && clusters.size > maxClusters)
+      this.#complain(
+        `run ${run.spec.run}: hosts of ${[...clusters].join(", ")} are out, of at most ${maxClusters} may be`,
+      );
+    for (const { label, maxHosts, percent } of domainLimits) {
+      const labelOf = (host: string) => this.#world.host(host).script.labels[label];
+      const value = labelOf(name);
+      if (value === undefined) continue;
+      const all = [...this.#world.hosts.keys()].filter((h) => labelOf(h) === value).length;
+      const most = maxHosts ?? Math.max(1, Math.floor((all * (percent ?? 100)) / 100));
+      const among = own.filter((h) => labelOf(h.name) === value).map((h) => h.name);
+      if (among.length > most)
+        this.#complain(`run ${run.spec.run}: ${among.join(", ")} of ${label} ${value} are out, at most ${most} may be`);
+    }
   }
 
   /** A verdict in the log must be the true one. */
@@ -213,6 +248,7 @@ export class Checker {
         this.#complain(`${host.name} keeps the mark of ${mark || "nobody"} and is cordoned by ${holders || "nobody"}`);
     }
     this.guests.final();
+    this.quorum.final();
   }
 }
 

@@ -142,13 +142,19 @@ export class SimController {
       const around = {
         inventories: (cluster: string) => this.#inventories(this.#process, cluster),
         pool: this.#world.pool,
+        quorum: this.#world.quorum,
         nowT: this.#engineMs(this.#process),
+        wallMs: this.#wallMs(),
+        durations: coordinator.durations,
       };
       const plan = planRun(this.#known(coordinator), scope, optionsOf(options), around);
-      const { hosts } = plan;
+      const { hosts, schedule } = plan;
       for (const { text, fix } of plan.blockers)
         this.#world.note("operator", "plan", `in the way: ${text}${fix && `; ${fix}`}`);
-      return coordinator.start({ run: id, scope, options: plan.options, hosts, startedBy: who, requestId: `q-${id}` });
+      return coordinator.start({
+        ...{ run: id, scope, options: plan.options, hosts, startedBy: who, requestId: `q-${id}` },
+        ...(schedule ? { schedule } : {}),
+      });
     });
   }
 
@@ -178,6 +184,16 @@ export class SimController {
       world.disk.operatorCordons.delete(host);
       this.#marksChanged(host);
     });
+  }
+
+  /** Every host of the fleet with what is on it, as far as this controller knows. */
+  pictures(): HostInventory[] {
+    const clusters = [...new Set([...this.#world.hosts.values()].map((h) => h.cluster))];
+    return clusters.flatMap((c) => this.#inventories(this.#process, c));
+  }
+
+  engineMs(): number {
+    return this.#engineMs(this.#process);
   }
 
   /** What this controller knows of the instances of a host. */

@@ -172,11 +172,11 @@ export class GuestChecker implements GuestWatch {
   /** Maintenance begins, or the machine is about to go down by Slipway's hand. */
   goesDown(name: string, what: string): void {
     const resolvedAt = this.#resolvedAt.get(name) ?? this.#world.now;
-    for (const left of this.#left(name, resolvedAt)) this.#complain(`${what} on ${name}: ${left.name} runs there`);
+    for (const left of this.left(name, resolvedAt)) this.#complain(`${what} on ${name}: ${left.name} runs there`);
   }
 
   /** What should have left a host: all that runs, but for what its policy leaves and what nobody can have noticed yet. */
-  #left(name: string, at: number): SimulatedInstance[] {
+  left(name: string, at: number): SimulatedInstance[] {
     const { guests } = this.#world;
     if (!guests.has(name)) return [];
     return guests.running(name).filter((one) => {
@@ -214,7 +214,7 @@ export class GuestChecker implements GuestWatch {
     if (event.type === "step-started" && (event.step === "Maintenance" || event.step === "reboot"))
       this.#resolvedAt.set(event.host, world.now);
     if (event.type === "step-ended" && event.step === "drain" && event.result.verdict === "ok")
-      for (const left of this.#left(event.host, world.now))
+      for (const left of this.left(event.host, world.now))
         this.#complain(`run ${run}: ${event.host} counts as empty, and ${left.name} runs there`);
     if (event.type === "host-ended" && event.outcome === "updated") this.#allBack(after, event.host);
   }

@@ -213,6 +213,7 @@ export class SimHost {
     this.#bootedAt = this.world.now;
     this.world.note("host", this.name, `boots (${this.bootId})`);
     if (this.script.hypervisor) this.world.guests.boot(this.name, this.bootId);
+    this.world.services.booted(this.name);
     if (this.bootLoops > 0) {
       this.bootLoops--;
       this.world.after(500, () => this.powerCycle(true));

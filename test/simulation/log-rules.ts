@@ -10,8 +10,8 @@ const follows: Record<StepName, readonly StepName[]> = {
   // Instances may have been started since: then the host is drained anew.
   drain: ["Maintenance", "reboot", "restore", "drain", "recheck", "services-stop"],
   // Asked again when its answer has grown old.
-  recheck: ["services-stop", "Maintenance", "reboot", "restore", "drain", "recheck"],
-  "services-stop": ["Maintenance", "reboot", "services-start", "restore", "drain"],
+  recheck: ["services-stop", "services-start", "Maintenance", "reboot", "restore", "drain", "recheck"],
+  "services-stop": ["Maintenance", "reboot", "services-start", "restore", "drain", "recheck"],
   move: [],
   // Directly again only after a reboot that the stage itself made, as it had announced.
   Maintenance: ["reboot", "services-start", "heal", "restore", "drain", "Maintenance"],
@@ -106,7 +106,7 @@ function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): 
   need(stepInHand(host) === undefined, "another step is in hand");
   need(host.outcome === undefined, "the host has ended");
   need(attempt === host.steps.filter((s) => s.step === step).length + 1, `attempt ${attempt}`);
-  need(run.paused === undefined, "the run is paused");
+  need(run.paused === undefined || (run.paused.finishes === true && host.began), "the run is paused");
   const last = host.steps.slice(host.from).at(-1);
   const undo = ["services-start", "heal", "restore", "uncordon"].includes(step);
   const { op } = run.spec.options;
@@ -118,7 +118,9 @@ function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): 
   else if (!(step === "inspect" && last.step === "PreFlight"))
     need(follows[last.step].includes(step), `after ${last.step}`);
   const ok = last?.result?.verdict;
-  if (last !== undefined && !undo && last.step !== "gate")
+  // Withdrawn when its answer had grown old; then it is asked for anew.
+  const isAskedAgain = last?.step === "services-stop" && step === "recheck";
+  if (last !== undefined && !undo && last.step !== "gate" && !isAskedAgain)
     need(last.abandoned === undefined && (ok === "ok" || ok === "no-hook"), `after ${last.step} that did not succeed`);
   if (step === "Maintenance" && last?.step === "Maintenance")
     need(last.result?.rebootedAsAsked === true && last.result.requests.rerunAfterReboot, "twice without a reboot");
@@ -148,7 +150,9 @@ function brokenAtEnd(run: Run): string[] {
         broken.push(`ledger entry ${id} is open at the end and nothing names the instance`);
       continue;
     }
-    if (isDrained) continue;
+    // An operator who uncordons a host by hand finds its services in the ledger.
+    const isSettled = run.ledger.some((l) => l.host === name && l.note.startsWith("uncordoned by"));
+    if (isDrained || (kind === "service" && isSettled && !host.cordoned)) continue;
     if (host.outcome !== "failed") broken.push(`ledger entry ${id} is open at the end and ${name} is ${host.outcome}`);
     else if (!host.reason.includes("cordoned"))
       broken.push(`ledger entry ${id} is open at the end and the outcome of ${name} does not name it`);

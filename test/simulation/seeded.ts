@@ -84,9 +84,11 @@ export function live(seed: number, world: World, random: Random, stopTrouble: ()
   settleHeld(world);
   const stoppedAt = world.now;
   const quiet = () =>
-    world.now - stoppedAt > 30_000 && delivered(world) && [...world.disk.runs.values()].every((r) => isAtRest(r));
+    world.now - stoppedAt > 30_000 &&
+    delivered(world) &&
+    [...world.disk.runs.values()].every((r) => isAtRest(world, r));
   if (!world.run(stoppedAt + QUIET_MS, quiet) && world.violations.length === 0) {
-    const stuck = [...world.disk.runs.values()].filter((r) => !isAtRest(r)).map((r) => describeStuck(world, r));
+    const stuck = [...world.disk.runs.values()].filter((r) => !isAtRest(world, r)).map((r) => describeStuck(world, r));
     const left = [...world.hosts.values()].flatMap((h) => [
       ...h.undelivered(),
       ...(h.mark() === world.cordonersOf(h.name) ? [] : [`${h.name} keeps the mark of ${h.mark() || "nobody"}`]),
@@ -125,17 +127,37 @@ function delivered(world: World): boolean {
 }
 
 /** Ended, or waiting for an operator who has been told so. */
-function isAtRest(run: Run): boolean {
+function isAtRest(world: World, run: Run): boolean {
   if (run.state === "ended") return true;
   // Steps in hand come to their end, paused or not.
   const busy = run.hosts.some((h) => {
     const step = stepInHand(h)?.step;
     if (step === "drain" || step === "restore" || step === "move") return h.actions.some((a) => !a.settled);
-    return step !== undefined && step !== "gate";
+    if (step === "services-stop" || step === "services-start") return (h.serviceActions ?? []).some((a) => !a.settled);
+    return step !== undefined && !questions.has(step);
   });
   if (run.paused) return !busy;
   // A place that another cordoned host has taken stays taken until somebody frees it.
-  return run.held?.rule === "max-out" && !busy;
+  if (run.held === undefined || busy) return false;
+  return run.held.rule === "max-out" || (gateRules.has(run.held.rule) && isOutElsewhere(world, run));
+}
+
+const questions: ReadonlySet<string> = new Set(["gate", "recheck", "heal"]);
+const gateRules: ReadonlySet<string> = new Set(["gate-unknown", "recheck", "heal"]);
+
+/** Does somebody else keep a host out, or a failure of this run? Then a group may wait for it for as long as that is so. */
+function isOutElsewhere(world: World, run: Run): boolean {
+  if (world.systems.isEmpty) return false;
+  const others = [...world.hosts.keys()].some(
+    (h) => world.disk.operatorCordons.has(h) || world.disk.holders(h).some((holder) => holder !== run.spec.run),
+  );
+  // Who uncordoned a host by hand may have left services of it stopped.
+  const isOwed = [...world.disk.runs.values()].some((r) =>
+    r.ledger.some((l) => l.kind === "service" && l.closedAt === undefined),
+  );
+  // Overridden, more may be out than a group allows: neither goes on, and an operator is told so.
+  const isOverridden = run.hosts.some((h) => h.notes.some((n) => n.rule === "overridden"));
+  return others || isOwed || isOverridden || run.hosts.some((h) => h.cordoned && h.outcome !== undefined);
 }
 
 function describeStuck(world: World, run: Run): string {

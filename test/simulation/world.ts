@@ -24,6 +24,7 @@ import { Network } from "./network.ts";
 import { EventQueue } from "./queue.ts";
 import { SimServices } from "./services.ts";
 import { Disk } from "./store.ts";
+import { SimSystems } from "./systems.ts";
 
 /** 2026-01-01T00:00:00Z. */
 const WALL_BASE = 1_767_225_600_000;
@@ -92,6 +93,7 @@ export class World {
   pool: PoolConfig = defaultPool;
   quorum: QuorumConfig = noQuorum;
   readonly services: SimServices;
+  readonly systems: SimSystems;
   readonly gate: SimGate;
   readonly controller: SimController;
   readonly violations: string[] = [];
@@ -110,6 +112,7 @@ export class World {
     this.network = new Network(this);
     this.guests = new Guests(this, this.checker.guests);
     this.services = new SimServices(this);
+    this.systems = new SimSystems(this);
     this.gate = new SimGate(this);
     this.controller = new SimController(this);
     for (const script of hosts) this.hosts.set(script.name, new SimHost(this, script));

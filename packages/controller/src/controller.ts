@@ -28,8 +28,9 @@ import { FleetRoster } from "./fleet/roster.ts";
 import { AgentSessions } from "./fleet/sessions.ts";
 import { status } from "./fleet/status.ts";
 import { bind, logRefusedConnections, shutdown } from "./listen.ts";
-import { pictureProblem, settle } from "./placement/index.ts";
+import { pictureProblem } from "./placement/index.ts";
 import { PoolKeeper } from "./pool/keeper.ts";
+import { stopsWithHost } from "./quorum/reading.ts";
 import { holdLock } from "./store/lock.ts";
 import { type ControllerStore, openStore } from "./store/store.ts";
 import { VERSION } from "./version.ts";
@@ -268,16 +269,7 @@ function quorumGate(ports: {
     inventories,
     isFresh: (host) => pictureProblem(host, clock.engineMs()) === undefined,
     out: () => registry.names().filter((name) => runs().cordonHolders(name).length > 0),
-    // What stays where it is runs on only for as long as its host does.
-    stopsWith: (host, uuid) => {
-      const instance = inventories()
-        .find((i) => i.host === host)
-        ?.inventory.instances.find((i) => i.uuid === uuid);
-      if (!instance || !settle(instance, keeper.pool).policy.startsWith("migrate")) return true;
-      return runs()
-        .active()
-        .some((r) => r.spec.options.consentStop.includes(instance.name));
-    },
+    stopsWith: (host, uuid) => stopsWithHost(inventories(), keeper.pool, runs().active())(host, uuid),
   });
 }
 

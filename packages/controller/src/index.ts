@@ -34,7 +34,13 @@ export type { PlannedHost, Recorded, RunEvent, RunSpec, StepRef, StepResult } fr
 export type { AgentTask, Effect, EffectRef, FleetView, HostFact, Wait } from "./domain/fleet.ts";
 export { type HostInventory, INVENTORY_FRESH_MS } from "./domain/inventory.ts";
 export { defaultPool, type PoolConfig } from "./domain/pool.ts";
-export { noQuorum, type QuorumConfig, type ServiceConfig } from "./domain/quorum.ts";
+export {
+  type GroupConfig,
+  noQuorum,
+  type ProbeConfig,
+  type QuorumConfig,
+  type ServiceConfig,
+} from "./domain/quorum.ts";
 export {
   type HostRun,
   hostOf,

@@ -9,7 +9,7 @@ import { decide } from "../engine/decide.ts";
 import { describe, type Line } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
 import { controllerResult } from "../engine/result.ts";
-import { EffectDesk } from "./effects.ts";
+import { EffectDesk, isYes } from "./effects.ts";
 import { fleetView } from "./fleet-view.ts";
 import { GateLock } from "./gate-lock.ts";
 import { OpenLedger } from "./open-ledger.ts";
@@ -69,6 +69,7 @@ export class Coordinator {
     this.#decide = decideNext;
     this.#desk = new EffectDesk(ports, this.#gateLock, {
       gateAnswered: (ref, answer) => this.#gateAnswered(ref, answer),
+      gateOutdated: (ref) => this.#touch(ref.run),
     });
   }
 
@@ -310,11 +311,13 @@ export class Coordinator {
     for (const {
       run,
       recorded: { event },
-    } of updates)
+    } of updates) {
+      if (event.type === "ledger-opened" && (event.kind ?? "cordon") === "cordon") this.#gateLock.cordons++;
       if (event.type === "ledger-opened" || event.type === "ledger-closed")
         this.#ledger.follow(run, new Set([event.id]));
       // What it leaves behind is described as it is then.
       else if (event.type === "run-ended") this.#ledger.follow(run);
+    }
     // A host that came back may be what another one waited for.
     if (updates.some((u) => u.recorded.event.type === "ledger-closed")) this.worldChanged();
     for (const [id, run] of this.#runs) {
@@ -405,13 +408,12 @@ export class Coordinator {
     if (!step || "verb" in step || step.result !== undefined || step.abandoned) return;
     const told = this.#runs.get(ref.run);
     const old = told && hostOf(told, ref.host)?.gateReasons;
-    const ok = answer.verdict === "ok" || answer.verdict === "tight";
     if (JSON.stringify(old) !== JSON.stringify(answer.reasons) || answer.verdict === "tight")
       this.#append(ref.run, [
         { type: "gate-answered", ...bareStep(step), verdict: answer.verdict, reasons: answer.reasons },
       ]);
     const now = this.#ports.clock.wallMs();
-    if (ok) this.#stepEnded(ref, controllerResult("ok", "", now, 0));
+    if (isYes(answer)) this.#stepEnded(ref, controllerResult("ok", "", now, 0));
     else this.#touch(ref.run);
   }
 

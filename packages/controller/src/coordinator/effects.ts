@@ -7,6 +7,8 @@ const REPEAT_MS = 2_000;
 
 interface Outcomes {
   gateAnswered(ref: EffectRef, answer: GateAnswer): void;
+  /** It said yes, and another host has gone out since it was asked. */
+  gateOutdated(ref: EffectRef): void;
 }
 
 /**
@@ -70,15 +72,19 @@ export class EffectDesk {
         again(REPEAT_MS);
         this.#ports.agents.send(ref.host, { kind: "cancel", ref, reason: effect.reason });
         return;
-      case "ask-gate":
-        if (!this.#lock.enter(ref)) return;
+      case "ask-gate": {
+        if (!this.#lock.enter(ref, effect.cluster)) return;
         this.#notBefore.set(key, { host: ref.host, at: Number.POSITIVE_INFINITY });
+        const { cordons } = this.#lock;
         this.#ports.gate.ask(questionOf(effect), (answer) => {
-          again(effect.everyMs);
+          const isOutdated = isYes(answer) && cordons !== this.#lock.cordons;
+          again(isOutdated ? 0 : effect.everyMs);
           this.#lock.answered(ref);
-          this.#outcomes.gateAnswered(ref, answer);
+          if (isOutdated) this.#outcomes.gateOutdated(ref);
+          else this.#outcomes.gateAnswered(ref, answer);
         });
         return;
+      }
     }
   }
 
@@ -86,6 +92,10 @@ export class EffectDesk {
   forgetRun(run: string): void {
     for (const key of this.#notBefore.keys()) if (key.includes(` ${run}/`)) this.#notBefore.delete(key);
   }
+}
+
+export function isYes({ verdict }: GateAnswer): boolean {
+  return verdict === "ok" || verdict === "tight";
 }
 
 function questionOf({ ref, cluster, out }: Extract<Effect, { do: "ask-gate" }>): GateQuestion {

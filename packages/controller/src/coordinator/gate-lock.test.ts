@@ -37,12 +37,12 @@ function world() {
     coordinator,
     asked,
     out,
-    start: (run: string, host: string) =>
+    start: (run: string, ...hosts: string[]) =>
       coordinator.start({
         run,
-        scope: { kind: "hosts", names: [host] },
+        scope: { kind: "hosts", names: hosts },
         options: optionsOf({ op: "drain" }),
-        hosts: [{ name: host, cluster: clusters[host] ?? "", wave: 1 }],
+        hosts: hosts.map((name) => ({ name, cluster: clusters[name] ?? "", wave: 1 })),
         startedBy: "alice",
         requestId: run,
       }),
@@ -74,6 +74,20 @@ test("two runs that share a group are let go one after the other", () => {
   w.answerNext();
   // Answered, and not durable yet: the other one still waits.
   expect(w.asked).toEqual([]);
+  w.settle();
+  expect(w.out()).toEqual(["hv1"]);
+  expect(w.asked.map((a) => a.host)).toEqual(["hv2"]);
+  w.answerNext();
+  w.settle();
+  expect(w.out()).toEqual(["hv1"]);
+});
+
+test("hosts of one run in different clusters are let go one after the other, too", () => {
+  const w = world();
+  w.start("r1", "hv1", "hv2");
+  w.settle();
+  expect(w.asked.map((a) => a.host)).toEqual(["hv1"]);
+  w.answerNext();
   w.settle();
   expect(w.out()).toEqual(["hv1"]);
   expect(w.asked.map((a) => a.host)).toEqual(["hv2"]);

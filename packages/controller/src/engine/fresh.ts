@@ -5,11 +5,13 @@ import type { StepRecord } from "../domain/run.ts";
 export const GATE_FRESH_MS = 30_000;
 
 /**
- * May a yes of the gate still be acted on? One from before this controller's start may be old, for the clock stood still; an operator's
- * word does not grow old.
+ * May a yes of the gate still be acted on? One from before this controller's start may be old, for the clock stood still. One from
+ * before the host's agent came back is about a host that was down: what it has lost by going was nothing then. An operator's word does
+ * not grow old.
  */
-export function isFresh({ endedT, overridden }: StepRecord, { startedT }: FleetView, now: number): boolean {
+export function isFresh({ host, endedT, overridden }: StepRecord, fleet: FleetView, now: number): boolean {
   if (endedT === undefined) return false;
   if (overridden) return true;
-  return endedT > (startedT ?? Number.NEGATIVE_INFINITY) && now - endedT <= GATE_FRESH_MS;
+  const backT = fleet.host(host)?.sinceT ?? Number.NEGATIVE_INFINITY;
+  return endedT > (fleet.startedT ?? Number.NEGATIVE_INFINITY) && endedT >= backT && now - endedT <= GATE_FRESH_MS;
 }

@@ -99,7 +99,7 @@ function withoutStages(run: Run, host: HostRun, last: StepRecord | undefined, co
     case "recheck":
       return last.result ? step("services-stop") : step("recheck");
     case "services-stop":
-      return drained(host);
+      return last.result ? drained(host) : step("recheck");
     case "services-start":
       return comesBack(concern, last.step);
     case "heal":
@@ -155,7 +155,8 @@ function afterInTurn(
     case "drain":
     case "recheck":
     case "services-stop":
-      if (last.step === "recheck" && !last.result) return step("recheck");
+      // Withdrawn: the answer that it rested on had grown old.
+      if (last.step !== "drain" && !last.result) return step("recheck");
       return leaves(concern, last.step, run.spec.options.op === "reboot" ? "reboot" : "Maintenance");
     case "Maintenance":
       if (rebootDue(run, walk)) return step("reboot");

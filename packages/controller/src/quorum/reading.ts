@@ -1,6 +1,9 @@
 import type { SystemHealth } from "@slipway/shared";
 import type { HostInventory } from "../domain/inventory.ts";
+import type { PoolConfig } from "../domain/pool.ts";
 import type { GroupConfig, MemberCheck, ProbeConfig } from "../domain/quorum.ts";
+import type { Run } from "../domain/run.ts";
+import { settle } from "../placement/index.ts";
 import type { CheckAnswer } from "./groups.ts";
 import { mergeViews } from "./merge.ts";
 import type { System, View } from "./system.ts";
@@ -82,6 +85,19 @@ export function systemsToHeal(
   const later = new Set(ofInstances.map((g) => `group ${g.name}`));
   const isLate = ({ sets }: System) => sets.every((s) => s.members.every((m) => m.host !== host || m.state === "up"));
   return systems.filter((s) => !later.has(s.name) || !isLate(s));
+}
+
+/** Does this instance stop when its host goes out? What stays where it is runs on only for as long as its host does. */
+export function stopsWithHost(
+  hosts: readonly HostInventory[],
+  pool: PoolConfig,
+  active: readonly Run[],
+): (host: string, uuid: string) => boolean {
+  return (host, uuid) => {
+    const instance = hosts.find((h) => h.host === host)?.inventory.instances.find((i) => i.uuid === uuid);
+    if (!instance || !settle(instance, pool).policy.startsWith("migrate")) return true;
+    return active.some((r) => r.spec.options.consentStop.includes(instance.name));
+  };
 }
 
 /** The host that a member's address means: its name, its name before the first dot, or what the pool file says. */

@@ -10,9 +10,10 @@ import type { EffectRef } from "../../domain/fleet.ts";
 import { noQuorum } from "../../domain/quorum.ts";
 import type { LedgerRecord, StepRecord } from "../../domain/run.ts";
 import type { Desk } from "../desk.ts";
+import { isFresh } from "../fresh.ts";
 import { controllerResult, endOf, pausedReason } from "../result.ts";
 import { WITHDRAWN } from "../turn.ts";
-import { leftBehind, serviceName, servicesOf, standingOf } from "./concern.ts";
+import { concernOf, leftBehind, serviceName, servicesOf, standingOf } from "./concern.ts";
 import { notElsewhere, withFailover } from "./failover.ts";
 
 type Direction = "stop" | "start";
@@ -61,16 +62,25 @@ export function workServices(desk: Desk, step: StepRecord, direction: Direction)
     return;
   }
   if (isCalledOff) {
-    const { host: name, step: what, attempt } = step;
-    const reason = "what was stopped is started again";
-    desk.record({ type: "step-abandoned", host: name, step: what, attempt, code: WITHDRAWN, reason });
+    withdraw(desk, step, "what was stopped is started again");
     return;
   }
   if (run.paused && !run.abort) {
     desk.wait(pausedReason(run));
     return;
   }
-  begin(desk, next, direction);
+  if (direction === "stop" && isStale(desk)) withdraw(desk, step, "is asked again whether it may go");
+  else begin(desk, next, direction);
+}
+
+/** The gate's yes has grown old meanwhile: by the time that one service has stopped, a member elsewhere may have died. */
+function isStale({ run, host, fleet, now }: Desk): boolean {
+  const yes = host.steps.findLast((s) => s.step === "recheck");
+  return concernOf(run, host, fleet).isWatched && (yes === undefined || !isFresh(yes, fleet, now));
+}
+
+function withdraw(desk: Desk, { host, step, attempt }: StepRecord, reason: string): void {
+  desk.record({ type: "step-abandoned", host, step, attempt, code: WITHDRAWN, reason });
 }
 
 function toStop({ fleet, host }: Desk): readonly ServiceTurn[] {
