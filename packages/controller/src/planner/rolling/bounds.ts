@@ -11,17 +11,21 @@ function common(a: number, b: number): number {
  * What no plan can undercut.
  *
  * Waves: hosts that are out at the same time leave their instances to the free memory of their cluster, of which what is
- * no multiple of the instances' common measure is of no use; and every limit needs its own number of waves. Moves: each instance of a host in scope moves once, those of the first host out twice
- * where no host is there on which they could stay, and those that must come home twice. Makespan: hosts out together are
- * bounded by the free memory too, so that the sum of (memory x time away) over all hosts needs its time.
+ * no multiple of the instances' common measure is of no use; and every limit needs its own number of waves. Moves: each instance of
+ * a host in scope moves once, those of the first host out twice where no host is there on which they could stay, and those that must
+ * come home twice. Makespan: hosts out together are bounded by the free memory too, so that the sum of (memory x time away) over all
+ * hosts needs its time; so does the sum of times away of hosts that share a limit.
  */
 export function boundsOf(pool: Pool, gate: Gate, options: RollingOptions): Bounds {
   const inScope = [...pool.hosts.keys()].filter((h) => pool.state[h] === "in-scope");
   const limits = gate.leastWaves(inScope);
+  const awayMs = (h: number) => pool.hosts[h]?.durationMs ?? 0;
+  const limitsMs = gate.leastMs(inScope, awayMs);
   let { waves } = limits;
   let because = limits.because;
   let moves = 0;
   let makespanMs = 0;
+  let firstDrain = Number.POSITIVE_INFINITY;
   const used = new Float64Array(pool.hosts.length);
   const held = new Float64Array(pool.hosts.length);
   const live = new Int32Array(pool.hosts.length);
@@ -74,12 +78,14 @@ export function boundsOf(pool: Pool, gate: Gate, options: RollingOptions): Bound
       waves = needed;
       because = `free memory of cluster ${pool.clusterNames[c]}`;
     }
-    const away = own.map((h) => pool.hosts[h]?.durationMs ?? 0);
+    const away = own.map(awayMs);
     const leastDrain = Math.min(...own.map((h) => (drain[h] as number) / perSource));
-    const area = own.reduce((sum, h) => sum + weight(h) * (pool.hosts[h]?.durationMs ?? 0), 0);
+    const area = own.reduce((sum, h) => sum + weight(h) * awayMs(h), 0);
     const byRounds = Math.ceil(own.length / Math.max(1, together)) * Math.min(...away);
+    firstDrain = Math.min(firstDrain, leastDrain);
     makespanMs = Math.max(makespanMs, leastDrain + Math.max(...away, byRounds, free > 0 ? area / free : 0));
   }
+  if (inScope.length > 0) makespanMs = Math.max(makespanMs, firstDrain + limitsMs);
   const canary = options.canary;
   if (canary && inScope.length > 1) {
     const h = pool.hostIndex.get(canary.host);

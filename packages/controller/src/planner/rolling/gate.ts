@@ -147,6 +147,25 @@ export class Gate {
     return most;
   }
 
+  /** Time that the limits alone need when each of these hosts is out for its own time: what is shared by so many at once adds up. */
+  leastMs(hosts: readonly number[], awayMs: (h: number) => number): number {
+    const sum = (of: readonly number[]) => of.reduce((total, h) => total + awayMs(h), 0);
+    let least = sum(hosts) / this.#maxOut;
+    for (const { limit, of, max } of this.#domains) {
+      const each = [...Map.groupBy(hosts, (h) => of[h] as number)].map(([value, own]) =>
+        Math.max(sum(own) / (max[value] as number), ...own.map(awayMs)),
+      );
+      const oneByOne = each.reduce((total, ms) => total + ms, 0) / (limit.maxDomains ?? Number.POSITIVE_INFINITY);
+      least = Math.max(least, oneByOne, ...each);
+    }
+    for (const [g, { spare }] of this.#quorums.entries()) {
+      if (spare <= 0) continue;
+      const members = (h: number) => this.#weights[h]?.find(([group]) => group === g)?.[1] ?? 0;
+      least = Math.max(least, hosts.reduce((total, h) => total + members(h) * awayMs(h), 0) / spare);
+    }
+    return least;
+  }
+
   /** For each host: the waves that the tightest of its limits needs for all these hosts. Hosts of tight limits must not wait. */
   tightness(hosts: readonly number[]): Float64Array {
     const out = new Float64Array(this.#pool.hosts.length);
