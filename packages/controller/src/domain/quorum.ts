@@ -75,6 +75,11 @@ export function servicesFor(
   return services.find(({ match }) => matches(match, host, labels))?.services ?? [];
 }
 
+/** Does it hang on labels which services those are? Not where a rule by name comes first. */
+export function goesByLabels({ services }: QuorumConfig, host: string): boolean {
+  return services.find(({ match }) => match.includes("=") || matches(match, host, {}))?.match.includes("=") === true;
+}
+
 function matches(match: string, host: string, labels: Readonly<Record<string, string>>): boolean {
   const at = match.indexOf("=");
   if (at >= 0) return labels[match.slice(0, at)] === match.slice(at + 1);

@@ -34,6 +34,8 @@ interface TestHost {
   problem: string;
   memoryMib: number;
   labels: Record<string, string>;
+  /** The controller knows them. */
+  toldLabels: boolean;
   instances: Map<string, Instance>;
   generations: Map<string, number>;
   cordonedBy: string;
@@ -125,6 +127,7 @@ export class TestPool {
           problem: "",
           memoryMib,
           labels: {},
+          toldLabels: true,
           cordonedBy: "",
         },
         ...{ obeysCordon: true, bootId: 1, generations: new Map() },
@@ -264,6 +267,7 @@ export class TestPool {
               sinceT: h.sinceT,
               lastSeen: "last seen",
               cordonedByOperator: this.operatorCordons.has(name),
+              ...(h.toldLabels ? { labels: h.labels } : {}),
             }
           );
         },

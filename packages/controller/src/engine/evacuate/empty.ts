@@ -3,6 +3,7 @@ import type { Run } from "../../domain/run.ts";
 import type { Reason } from "../../domain/words.ts";
 import { checkMoves, type Evacuation, rehearseRun } from "../../planner/evacuation.ts";
 import type { Desk } from "../desk.ts";
+import { noPlaces } from "../services/failover.ts";
 import { comingTo } from "./coming.ts";
 import { dutiesOf, isBusy } from "./duties.ts";
 import { hasNoPlatform, pictureOf, staleness } from "./pictures.ts";
@@ -93,12 +94,13 @@ export function rehearseTurn(desk: Desk): TurnRehearsal {
   const duties = dutiesOf(picture, fleet.pool, run.spec.options).filter((d) => !isBusy(d));
   const problems = duties.flatMap((d) => d.problem ?? []);
   if (problems.length > 0) return blocked(problems);
-  if (!duties.some((d) => d.how === "move")) return { kind: "feasible" };
+  const lost = noPlaces(desk);
+  if (lost.length === 0 && !duties.some((d) => d.how === "move")) return { kind: "feasible" };
   const { placement, passing, until } = arrange(run, host, fleet, now);
-  const blockers = placement.blockers.filter((b) => b.host === host.name || b.host === "");
-  if (blockers.length === 0) return { kind: "feasible" };
+  const blockers = placement.blockers.filter((b) => b.host === host.name || b.host === "").map((b) => b.reason);
+  if (blockers.length + lost.length === 0) return { kind: "feasible" };
   if (passing && (until === undefined || !desk.expired(until))) return { kind: "unknown", reason: passing };
-  return blocked(blockers.map((b) => b.reason));
+  return blocked([...blockers, ...lost]);
 }
 
 function blocked(reasons: readonly Reason[]): TurnRehearsal {

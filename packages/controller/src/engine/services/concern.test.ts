@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { noQuorum, type ServiceConfig } from "../../domain/quorum.ts";
+import { TestPool } from "../../testing/pool.ts";
 import { servicesOf } from "./concern.ts";
 
 const service = (kind: string, name = ""): ServiceConfig => ({ kind, name, settings: {}, timeoutMs: 1_000 });
@@ -45,4 +46,46 @@ test("subjects are unique and fit into a step's name", () => {
     "systemd@odd",
     "gluster",
   ]);
+});
+
+describe("a host whose labels are not known", () => {
+  let pool: TestPool;
+  beforeEach(() => {
+    pool = new TestPool({ hv1: [], hv2: [] });
+    Object.assign(pool.host("hv1"), { labels: { role: "storage" }, toldLabels: false });
+    pool.quorum = rules("role=storage", service("etcd"));
+  });
+  const stopped = () => pool.lines.some((l) => /^service etcd: hv1: stopped/.test(l));
+
+  test("is not worked on before it is known what has to stop, not even by a controller that has just come back", () => {
+    pool.start(["hv1"]);
+    pool.settle(60_000);
+    pool.restartController();
+    pool.settle(60_000);
+    const [host] = pool.coordinator.run("r1")?.hosts ?? [];
+    expect(host?.steps.map((s) => s.step)).not.toContain("Maintenance");
+    expect(pool.coordinator.run("r1")?.held?.text).toMatch(/services are stopped on hv1 goes by its labels/);
+    pool.host("hv1").toldLabels = true;
+    pool.coordinator.worldChanged();
+    pool.settle();
+    expect([pool.report().outcome, stopped()]).toEqual(["succeeded", true]);
+  });
+
+  test("can be given up", () => {
+    pool.start(["hv1"]);
+    pool.settle(60_000);
+    pool.coordinator.command("r1", { kind: "abort", now: false, reason: "" }, "alice");
+    pool.settle();
+    expect([pool.report().outcome, stopped(), pool.report().ledger]).toEqual(["aborted", false, []]);
+  });
+
+  test("is known by name where a rule names it first", () => {
+    pool.quorum = {
+      ...noQuorum,
+      services: [...rules("hv1").services, ...rules("role=storage", service("etcd")).services],
+    };
+    pool.start(["hv1"]);
+    pool.settle();
+    expect([pool.report().outcome, stopped()]).toEqual(["succeeded", false]);
+  });
 });

@@ -84,3 +84,63 @@ describe("when the service of a platform stops on a host", () => {
     expect(services().at(-1)).toMatch(/^service fleet: hv1: started/);
   });
 });
+
+/** Another unit of fleet comes to a host, with the names that it conflicts with. */
+function arrive(n: number, on: string, conflicts: string): void {
+  const one = unit(n, { "fleet.conflicts": conflicts });
+  pool.host(on).instances.set(one.uuid, one);
+  pool.coordinator.worldChanged();
+}
+
+const once = (line: RegExp, act: () => void) => {
+  let done = false;
+  pool.watch = () => {
+    if (done || !pool.lines.some((l) => line.test(l))) return;
+    done = true;
+    act();
+  };
+};
+const held = () => pool.coordinator.run("r1")?.held;
+
+describe("places that the plan has found are looked for again", () => {
+  test("before the host goes out: one for which there is none any more keeps it in", () => {
+    const only = (host: string) => ({ "fleet.machines": `qemu+tls://${host}/system` });
+    pool.host("hv1").instances.clear();
+    pool.host("hv2").instances.set(unit(1).uuid, unit(1, only("hv3")));
+    once(/^host hv1: .*=> maintenance/, () => arrive(9, "hv3", "vm1"));
+    pool.start(["hv1", "hv2"], { op: "hooks" });
+    pool.settle();
+    expect(pool.report().hosts).toMatchObject([
+      { outcome: "updated" },
+      { outcome: "failed", reasonCode: "cannot-empty", reason: expect.stringContaining("hv3 runs vm9, which it conf") },
+    ]);
+    expect(pool.coordinator.cordonHolders("hv2")).toEqual([]);
+  });
+
+  test("before its platform stops: nothing is stopped until there is one again", () => {
+    starts = { vm1: { on: "hv2", afterMs: 1_000 }, vm2: { on: "hv3", afterMs: 1_000 } };
+    once(/^host hv1: cordoning => draining/, () => {
+      arrive(8, "hv2", "vm1");
+      arrive(9, "hv3", "vm1");
+    });
+    pool.start(["hv1"], { op: "drain" });
+    pool.settle(600_000);
+    expect(pool.lines.some((l) => l.startsWith("service "))).toBe(false);
+    expect(held()).toMatchObject({ rule: "no-place", text: expect.stringContaining("vm1 stops with hv1") });
+    pool.host("hv3").instances.delete(unit(9).uuid);
+    pool.coordinator.worldChanged();
+    pool.settle();
+    expect(pool.report().outcome).toBe("succeeded");
+  });
+
+  test("hosts that are out of service are no places", () => {
+    starts = { vm1: { on: "hv2", afterMs: 1_000 }, vm2: { on: "hv2", afterMs: 1_000 } };
+    pool.start(["hv1"], { op: "drain" });
+    once(/^host hv1: cordoning => draining/, () => {
+      pool.operatorCordons.add("hv2").add("hv3");
+      pool.coordinator.worldChanged();
+    });
+    pool.settle(600_000);
+    expect(held()?.text).toMatch(/hv2 is cordoned by an operator/);
+  });
+});

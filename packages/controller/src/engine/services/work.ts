@@ -7,13 +7,12 @@ import {
   type ServiceTurn,
 } from "../../domain/action.ts";
 import type { EffectRef } from "../../domain/fleet.ts";
-import { noQuorum } from "../../domain/quorum.ts";
 import type { LedgerRecord, StepRecord } from "../../domain/run.ts";
 import type { Desk } from "../desk.ts";
 import { isFresh } from "../fresh.ts";
 import { controllerResult, endOf, pausedReason } from "../result.ts";
 import { WITHDRAWN } from "../turn.ts";
-import { concernOf, leftBehind, serviceName, servicesOf, standingOf } from "./concern.ts";
+import { concernOf, leftBehind, serviceName, standingOf, toStop } from "./concern.ts";
 import { notElsewhere, withFailover } from "./failover.ts";
 
 type Direction = "stop" | "start";
@@ -36,9 +35,11 @@ export function workServices(desk: Desk, step: StepRecord, direction: Direction)
   if (desk.hasRecords) return;
   const isCalledOff = direction === "stop" && (run.abort !== undefined || host.directed !== undefined);
   if (host.services === undefined) {
-    const planned = direction === "stop" ? toStop(desk) : toStart(desk);
-    const services = direction === "stop" && !isCalledOff ? withFailover(desk, planned) : planned;
-    if ("rule" in services) {
+    const planned = direction === "stop" ? toStop(desk.fleet, host.name) : toStart(desk);
+    const services =
+      direction === "stop" && !isCalledOff && !("rule" in planned) ? withFailover(desk, planned) : planned;
+    if ("rule" in services && isCalledOff) withdraw(desk, step, "nothing has been stopped");
+    else if ("rule" in services) {
       desk.unknown(services);
       desk.wait(services);
       desk.expired(desk.now + LOOK_EVERY_MS);
@@ -81,10 +82,6 @@ function isStale({ run, host, fleet, now }: Desk): boolean {
 
 function withdraw(desk: Desk, { host, step, attempt }: StepRecord, reason: string): void {
   desk.record({ type: "step-abandoned", host, step, attempt, code: WITHDRAWN, reason });
-}
-
-function toStop({ fleet, host }: Desk): readonly ServiceTurn[] {
-  return servicesOf(fleet.quorum ?? noQuorum, host.name, fleet.host(host.name)?.labels ?? {});
 }
 
 function toStart({ run, host }: Desk): readonly ServiceTurn[] {
