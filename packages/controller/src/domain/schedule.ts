@@ -51,6 +51,8 @@ export interface ScheduledTurn {
   readonly startMs: number;
   readonly expectedMs: number;
   readonly p95Ms: number;
+  /** Of `consentsNeeded`, those on this host. */
+  readonly consentsNeeded?: readonly string[];
 }
 
 export interface ScheduledMove {

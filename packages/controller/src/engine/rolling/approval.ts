@@ -17,14 +17,15 @@ export function canaryOf({ hosts, spec }: Run): HostRun | undefined {
 }
 
 /**
- * Does the run need an operator's word before a further host begins? New consents do in any case, whatever `approve` says; a wave
- * does when it is the next one and all before it are over. Undefined while nothing is needed, or not yet.
+ * Does the run need an operator's word before a further host begins? New consents on hosts still to come do in any case, whatever
+ * `approve` says; a wave does when it is the next one and all before it are over. Undefined while nothing is needed, or not yet.
  */
 export function pendingApproval(run: Run): Pending | undefined {
   const { approve, consentStop } = run.spec.options;
-  const consents = (run.schedule?.consentsNeeded ?? []).filter((name) => !consentStop.includes(name));
   const toCome = run.hosts.filter((h) => !hasBegun(h));
   if (toCome.length === 0) return undefined;
+  const turns = run.schedule?.turns.filter((t) => toCome.some((h) => h.name === t.host)) ?? [];
+  const consents = turns.flatMap((t) => t.consentsNeeded ?? []).filter((name) => !consentStop.includes(name));
   const next = Math.min(...toCome.map((h) => h.wave));
   const why: string[] = [];
   let wave = run.approvedWave;

@@ -21,6 +21,8 @@ export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names,
     if (target && source && kind === "drain" && target.wave < wave) after.get(from)?.add(to);
     if (target && source && kind === "drain" && target.wave > wave) after.get(to)?.add(from);
   }
+  const toAsk = new Set(plan.consentsNeeded);
+  const consents = (of: readonly string[]) => of.filter((i) => toAsk.has(i)).map((i) => names.known(i)?.name ?? i);
   const turns = [...isTurn.values()].map((turn): ScheduledTurn => {
     const host = hosts.get(turn.host);
     const inHand = turn.backMs - turn.startMs;
@@ -36,6 +38,7 @@ export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names,
       startMs: Math.round(turn.startMs),
       expectedMs: Math.round(inHand),
       p95Ms: Math.round(slowDrainMs + (host?.p95Ms ?? host?.durationMs ?? 0)),
+      consentsNeeded: consents(turn.stops),
     };
   });
   // Nobody is overtaken where the operator gave the order, or is asked wave by wave.
@@ -53,7 +56,7 @@ export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names,
     floorMs: Math.round(plan.bounds.makespanMs),
     expectedMs: Math.round(plan.makespanMs),
     p95Ms: Math.round(plan.p95Ms),
-    consentsNeeded: plan.consentsNeeded.map((name) => names.known(name)?.name ?? name),
+    consentsNeeded: consents(plan.consentsNeeded),
     basis: basisOf(snapshot),
   };
 }
