@@ -16,7 +16,7 @@ const outcomes: Readonly<Record<string, "green" | "yellow" | "red">> = {
   failed: "red",
 };
 
-const purposes: Readonly<Record<string, string>> = { return: "return" };
+const purposes: Readonly<Record<string, string>> = { return: "return", "make-room": "makes room" };
 
 /** What became of instances, host by host: moves and stops with what they took, then what did not go as wanted. */
 export function renderActions(hosts: readonly Host[], paint: Paint): string[] {

@@ -35,6 +35,7 @@ export const purposes = {
   restore: "what was stopped for the host's turn is started",
   return: "an instance comes back to the host",
   move: "an operator moves it",
+  "make-room": "it makes room where it was, for what has to leave the host",
 } as const satisfies Record<string, string>;
 export type Purpose = keyof typeof purposes;
 

@@ -56,6 +56,7 @@ const purposeText = {
   restore: "to restore the host",
   return: "back to the host",
   move: "as asked",
+  "make-room": "to make room for the host",
 } as const;
 
 function specOf(run: Run | undefined, ref: ActionRef) {

@@ -7,13 +7,13 @@ import { processorsAlike, seesProcessor } from "./processor.ts";
 import { reserveHolds } from "./reserve.ts";
 import type { Guest, Site } from "./room.ts";
 import { memoryOf } from "./settle.ts";
-import type { Role } from "./types.ts";
+import type { Role, Tried } from "./types.ts";
 
 /** A mover with what is known of it. */
 export interface Leaver {
   readonly guest: Guest;
   readonly from: string;
-  readonly avoid: readonly string[];
+  readonly avoid: readonly Tried[];
   readonly wanted?: string | undefined;
 }
 
@@ -152,7 +152,7 @@ export class Arranger {
       const { instance, settled } = leaver.guest;
       const from = this.sites.get(leaver.from);
       can =
-        !leaver.avoid.includes(site.name) &&
+        !leaver.avoid.some((t) => t.host === site.name) &&
         from !== undefined &&
         rivals(site, leaver.guest).length === 0 &&
         misfits(instance, from.host, site.host, this.pool, settled.policy).length === 0;

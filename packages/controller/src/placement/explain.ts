@@ -93,7 +93,8 @@ function obstacles(
   if (role.is === "source") return [{ rule: "source", phrase: "is being emptied itself", fix: "" }];
   if (role.is === "closed") return [closedObstacle(site.name, role.because)];
   const out: (Obstacle & { missing?: number })[] = [];
-  if (avoid.includes(site.name)) out.push({ rule: "tried", phrase: "was tried already", fix: "" });
+  const tried = avoid.find((t) => t.host === site.name);
+  if (tried) out.push({ rule: "tried", phrase: `was tried (${tried.why})`, fix: "" });
   const source = arranger.sites.get(from);
   if (source) out.push(...misfits(instance, source.host, site.host, arranger.pool, settled.policy));
   if (settled.group && anchors.length > 0 && !anchors.includes(site.name))

@@ -9,4 +9,4 @@ export { type Rebalance, rebalance } from "./rebalance.ts";
 export { type HostTurn, type Rehearsal, type RehearsalOptions, rehearse } from "./rehearse.ts";
 export { type Returns, returnsOf } from "./returns.ts";
 export { memoryOf, type Settled, settle } from "./settle.ts";
-export type { Blocker, InFlight, Move, Mover, Placement, Question, Role } from "./types.ts";
+export type { Aside, Blocker, InFlight, Move, Mover, Placement, Question, Role, Tried } from "./types.ts";

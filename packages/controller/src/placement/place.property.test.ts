@@ -2,7 +2,7 @@ import type { Instance } from "@slipway/shared";
 import { describe, expect, test } from "vitest";
 import { chance } from "../testing/chance.ts";
 import { host, instance, poolOf } from "../testing/instances.ts";
-import { place, type Question, type Role, settle } from "./index.ts";
+import { place, type Question, type Role, settle, type Tried } from "./index.ts";
 
 const GIB = 1024;
 
@@ -60,16 +60,20 @@ function randomCase(seed: number, spareHosts: number): Question {
     else roles.set(name, others[r.int(0, others.length - 1)]?.(name) ?? { is: "target" });
   }
   const flying = r.one(25) ? [{ instance: { ...guest(4), state: "running" }, from: "hv1", to: `hv${hostCount}` }] : [];
-  const movers = hosts
-    .slice(0, sources)
-    .flatMap((h) => h.inventory.instances.map((i) => ({ uuid: i.uuid, from: h.host, avoid: r.one(8) ? ["hv3"] : [] })));
+  const movers = hosts.slice(0, sources).flatMap((h) =>
+    h.inventory.instances.map((i) => ({
+      uuid: i.uuid,
+      from: h.host,
+      avoid: r.one(8) ? [{ host: "hv3", why: "it was refused" }] : [],
+    })),
+  );
   return { hosts, roles, movers, inFlight: flying, pool: poolOf({ spareHosts, cpuOvercommit: r.int(1, 3) }) };
 }
 
 /** What the rules say, written down as plainly as possible and sharing no code with what is tested. */
 class Oracle {
   readonly q: Question;
-  readonly movers: readonly { i: Instance; avoid: readonly string[] }[];
+  readonly movers: readonly { i: Instance; avoid: readonly Tried[] }[];
   /** Running instances by host, without the movers. */
   readonly there: ReadonlyMap<string, readonly Instance[]>;
 
@@ -125,7 +129,7 @@ class Oracle {
     const open = this.open();
     for (const name of open) {
       const coming = movers.filter((m) => targets.get(m.i.uuid) === name);
-      if (coming.some((m) => m.avoid.includes(name))) return false;
+      if (coming.some((m) => m.avoid.some((t) => t.host === name))) return false;
       const news = coming.map((m) => m.i);
       if (!this.holds(name, [...(this.there.get(name) ?? []), ...news], news)) return false;
     }

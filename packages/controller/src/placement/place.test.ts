@@ -26,6 +26,8 @@ function ask(
 const went = (p: ReturnType<typeof ask>) => Object.fromEntries(p.moves.map((m) => [m.name, m.to]));
 const why = (p: ReturnType<typeof ask>) => p.blockers.map((b) => b.reason.text);
 
+const tried = (host: string) => ({ host, why: "it was refused" });
+
 describe("room", () => {
   test("is taken by all of them together, not by one after another", () => {
     const p = ask([host("hv1", [vm("a", 10), vm("b", 10)]), host("hv2"), host("hv3")]);
@@ -217,8 +219,16 @@ describe("hosts", () => {
   });
 
   test("that were tried are not tried again", () => {
-    const movers = [{ uuid: uuidOf("a"), from: "hv1", avoid: ["hv2", "hv3"] }];
+    const movers = [{ uuid: uuidOf("a"), from: "hv1", avoid: [tried("hv2"), tried("hv3")] }];
     expect(went(ask(three, { movers }))).toEqual({ a: "hv4" });
+  });
+
+  test("that were tried are named with what was said there", () => {
+    const hosts = [host("hv1", [vm("a", 4)]), host("hv2"), host("hv3", [vm("b", 15)])];
+    const movers = [{ uuid: uuidOf("a"), from: "hv1", avoid: [{ host: "hv2", why: "migration failed: no route" }] }];
+    expect(why(ask(hosts, { movers }))).toEqual([
+      "a (4 GiB) fits on none of hv2 and hv3: hv2 was tried (migration failed: no route); hv3 has 1 GiB left",
+    ]);
   });
 
   test("that are emptied together do not take from each other", () => {

@@ -3,6 +3,7 @@ import type { PoolConfig } from "../domain/pool.ts";
 import type { Reason } from "../domain/words.ts";
 import { Arranger, type Leaver } from "./arrange.ts";
 import { explain, noReserve } from "./explain.ts";
+import { pushAside, withoutRoom } from "./make-room.ts";
 import { smallestRemoval } from "./removal.ts";
 import { copyOf, guestOf, put, type Site, siteOf, takesRoom } from "./room.ts";
 import type { Blocker, Move, Mover, Placement, Question, Role } from "./types.ts";
@@ -22,7 +23,9 @@ export function place(question: Question): Placement {
   }
   const onTheWay = new Set((question.inFlight ?? []).map((f) => f.instance.uuid));
   const movers = question.movers.filter((m) => !onTheWay.has(m.uuid));
-  return placeOn(sites, question.roles, movers, question.mayStop ?? new Set(), question.pool).placement;
+  const { made, refused } = pushAside(question.makeRoom ?? [], sites, question.roles, question.pool);
+  const { placement } = placeOn(sites, question.roles, movers, question.mayStop ?? new Set(), question.pool);
+  return { ...placement, makeRoom: made, blockers: placement.blockers.map((b) => withoutRoom(b, refused)) };
 }
 
 /** The same on hosts as they are imagined. `after`: how they are then; the sites given are not touched. */
@@ -81,5 +84,8 @@ export function placeOn(
     if (mayStop.has(uuid)) stops.push({ uuid, name, from: leaver.from, reason: blocker.reason });
     else blockers.push(blocker);
   }
-  return { placement: { feasible: blockers.length === 0, moves, stops, stays, blockers, warnings }, after };
+  return {
+    placement: { feasible: blockers.length === 0, moves, makeRoom: [], stops, stays, blockers, warnings },
+    after,
+  };
 }

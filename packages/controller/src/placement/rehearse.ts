@@ -5,7 +5,7 @@ import type { ScheduledMove } from "../domain/schedule.ts";
 import type { Reason, RunOptions } from "../domain/words.ts";
 import { type Duties, dutiesOn, type Left, type Stop } from "./duties.ts";
 import { failOver } from "./failover.ts";
-import { pushAside } from "./make-room.ts";
+import { pushAside, withoutRoom } from "./make-room.ts";
 import { pictureProblem } from "./picture.ts";
 import { placeOn } from "./place.ts";
 import { returnTo } from "./returns.ts";
@@ -94,7 +94,8 @@ export function rehearse(
   for (const [w, wave] of waves.entries()) {
     const roles = rolesIn(w, turnOf, known, problems, options);
     const chosen = scheduled.get(w + 1) ?? [];
-    for (const move of pushAside(chosen, sites, roles, pool)) makeRoom.push({ ...move, wave: w + 1 });
+    const aside = pushAside(chosen, sites, roles, pool);
+    for (const move of aside.made) makeRoom.push({ ...move, wave: w + 1 });
     const wanted = new Map(chosen.filter((m) => m.kind === "drain").map((m) => [m.uuid, m]));
     const todo = new Map<string, Duties>();
     const unknown = new Map<string, Blocker>();
@@ -142,7 +143,7 @@ export function rehearse(
         blockers: [
           ...(picture ? [picture] : []),
           ...(duty?.blockers ?? []),
-          ...placement.blockers.filter((b) => b.host === host),
+          ...placement.blockers.filter((b) => b.host === host).map((b) => withoutRoom(b, aside.refused)),
           ...over.blockers.filter((b) => b.host === host),
         ],
       });

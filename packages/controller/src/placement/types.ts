@@ -1,6 +1,7 @@
 import type { Instance } from "@slipway/shared";
 import type { HostInventory } from "../domain/inventory.ts";
 import type { PoolConfig } from "../domain/pool.ts";
+import type { ScheduledMove } from "../domain/schedule.ts";
 import type { Reason } from "../domain/words.ts";
 
 /** What a host is to the question asked. */
@@ -15,14 +16,26 @@ export type Role =
   /** It takes nothing now; what runs there still counts. The text is about the host: "hv2 is cordoned by an operator". */
   | { readonly is: "closed"; readonly because: Reason };
 
+/** A target that was tried and did not take an instance, and why. */
+export interface Tried {
+  readonly host: string;
+  readonly why: string;
+}
+
 /** An instance that has to leave its host. */
 export interface Mover {
   readonly uuid: string;
   readonly from: string;
   /** Targets that were tried already. */
-  readonly avoid?: readonly string[];
+  readonly avoid?: readonly Tried[];
   /** Where a schedule has it go: taken before any other target, as long as all of them find a place with that. */
   readonly wanted?: string;
+}
+
+/** A move that a schedule makes so that there is room where it comes from. */
+export interface Aside extends ScheduledMove {
+  /** It has been tried, and this is why it was not done; it is not counted on any more. */
+  readonly failed?: string;
 }
 
 /** A move under way: it takes room at its target already. */
@@ -41,6 +54,8 @@ export interface Question {
   /** Movers (uuid) that an operator consented to stop: they move where they can, and are stopped only where they cannot. */
   readonly mayStop?: ReadonlySet<string>;
   readonly inFlight?: readonly InFlight[];
+  /** Moves that make room on hosts that stay in, in their order: taken as made, as far as the rules allow them. */
+  readonly makeRoom?: readonly Aside[];
   /** Instances (uuid) that are off, and will be started again where they are: their room is theirs. */
   readonly comingBack?: ReadonlySet<string>;
   readonly pool: PoolConfig;
@@ -73,6 +88,8 @@ export interface Placement {
   readonly feasible: boolean;
   /** In the order of hosts and names; with blockers: what can move all the same. */
   readonly moves: readonly Move[];
+  /** Of the moves that make room those that are still to be made, in their order, before what goes to the hosts they come from. */
+  readonly makeRoom: readonly Move[];
   /** Movers that are stopped, with consent, as they cannot move. */
   readonly stops: readonly {
     readonly uuid: string;

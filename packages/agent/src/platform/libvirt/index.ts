@@ -1,16 +1,17 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Instance, type Inventory, SlipwayError } from "@slipway/shared";
+import { type Inventory, SlipwayError } from "@slipway/shared";
 import { writeFileDurably } from "@slipway/shared/node";
 import type { JobLook, Log, Platform } from "../../steps/ports.ts";
 import type { InstanceSpec } from "../../steps/types.ts";
 import { AsyncJobs, type JobHandle, type JobOutcome, JobStopped } from "../jobs.ts";
-import { admissionProblems, cpuProblem, pagesOf, pathsOf } from "./admission.ts";
+import { admissionProblems, cpuProblem, pathsOf } from "./admission.ts";
 import { realLocal } from "./local.ts";
 import { lookAt, toLook } from "./look.ts";
 import { type MoveNote, type MoveOptionsOfHost, move, resumedMove } from "./move.ts";
 import { pathExists } from "./paths.ts";
 import { discard, resume, resumed, save, start, stop } from "./power.ts";
+import { Promises } from "./promises.ts";
 import { Reader } from "./reader.ts";
 import type { SharedPath } from "./storage.ts";
 import { RealVirsh } from "./virsh.ts";
@@ -47,16 +48,8 @@ export interface LibvirtPlatform extends Platform {
   close(): void;
 }
 
-/** An admitted instance that has not come after this time has its room given to others. */
-const PROMISE_MS = 600_000;
 /** A reading this young is the host as it is: events come sooner. */
 const RECENT_MS = 3_000;
-
-interface Promised {
-  readonly mib: number;
-  readonly pageKib: number;
-  readonly untilMs: number;
-}
 
 /** The instances of a host with libvirt. Everything it does is asked of libvirtd by virsh, so it needs the rights for that: root's. */
 export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform {
@@ -69,9 +62,12 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
     events: () => virsh.spawn(["-q", "event", "--all", "--loop"]),
     monotonicMs: options.monotonicMs,
     log: options.log,
-    ...(options.changed === undefined ? {} : { changed: options.changed }),
+    changed: (inventory) => {
+      promises.seen(inventory.instances);
+      options.changed?.(inventory);
+    },
   });
-  const promised = new Map<string, Promised>();
+  const promises = new Promises(options.monotonicMs);
   let moving = 0;
   const moves: MoveOptionsOfHost = { virsh, at, notes: moveNotes(join(options.stateDir, "libvirt-moves")) };
   const jobs = new AsyncJobs<InstanceSpec>({
@@ -112,9 +108,10 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
       case "admit":
         return await admit(spec);
       case "withdraw":
-        promised.delete(spec.uuid);
+        promises.takeBack(spec.uuid);
         return await look(spec);
       case "move":
+        promises.takeBack(spec.uuid);
         return await move(moves, spec, job);
       case "stop":
         return await stop(virsh, spec, job);
@@ -140,6 +137,8 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
   async function look({ uuid }: InstanceSpec): Promise<JobOutcome> {
     const seen = await lookAt(virsh, uuid);
     const instance = toLook(seen);
+    // Whoever looks asks what became of it: a move that has not brought it here will not do so any more.
+    if (seen.problem === "" && !seen.present) promises.takeBack(uuid);
     return seen.problem === "" ? { instance } : { verdict: "failed", reason: seen.problem, instance };
   }
 
@@ -148,15 +147,11 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
     if (options.monotonicMs() - watch.readAtMs > RECENT_MS || watch.inventory === undefined) await watch.refresh();
     const inventory = watch.inventory;
     if (inventory === undefined) return { verdict: "failed", reason: "libvirt was not read yet" };
-    forgetPromises(inventory.instances, uuid);
+    promises.seen(inventory.instances);
     const paths = [...new Set(pathsOf(instance))];
     const found = await Promise.all(paths.map(async (path) => [path, await pathExists(path)] as const));
-    const pages = new Map<number, number>();
-    let promisedMib = 0;
-    for (const { mib, pageKib } of promised.values())
-      if (pageKib > 0) pages.set(pageKib, (pages.get(pageKib) ?? 0) + pagesOf(mib, pageKib));
-      else promisedMib += mib;
-    const facts = { inventory, promisedMib, promisedPages: pages, exists: new Map(found) };
+    const held = promises.heldFor(uuid);
+    const facts = { inventory, promisedMib: held.mib, promisedPages: held.pages, exists: new Map(found) };
     const problems = admissionProblems(instance, facts);
     if (problems.length > 0) return { verdict: "failed", reason: problems.join("; ") };
     const [cpu, seen] = await Promise.all([
@@ -164,17 +159,8 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
       lookAt(virsh, uuid),
     ]);
     if (cpu !== undefined) return { verdict: "failed", reason: cpu };
-    const mib = instance.hugepageKib > 0 ? instance.memoryMaxMib : instance.memoryMib;
-    promised.set(uuid, { mib, pageKib: instance.hugepageKib, untilMs: options.monotonicMs() + PROMISE_MS });
+    promises.give(instance);
     return { instance: toLook(seen) };
-  }
-
-  function forgetPromises(here: readonly Instance[], asking: string): void {
-    const nowMs = options.monotonicMs();
-    for (const [uuid, { untilMs }] of promised) {
-      const arrived = here.some((one) => one.uuid === uuid && one.state !== "shutoff" && one.state !== "incoming");
-      if (uuid === asking || arrived || nowMs > untilMs) promised.delete(uuid);
-    }
   }
 
   return {

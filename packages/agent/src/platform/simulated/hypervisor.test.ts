@@ -215,6 +215,23 @@ describe("admission", () => {
     expect(after(0, "admit", admit(half, other), hv.hv2)).toEqual(ended("ok"));
   });
 
+  it("keeps none for what has come and gone, or has not come by a move that is over", () => {
+    put();
+    const all = { memoryMib: 60_000, memoryMaxMib: 60_000 };
+    expect(after(0, "admit", admit(all), hv.hv2)).toEqual(ended("ok"));
+    hv.hv2.forget("s");
+    expect(after(0, "look", {}, hv.hv2)).toEqual(ended("ok"));
+    expect(hv.hv2.promised()).toEqual([]);
+    hv.hv2.forget("s");
+    expect(after(0, "admit", admit(all), hv.hv2)).toEqual(ended("ok"));
+    hv.hv1.begin("m", spec("move", { timeoutMs: 1e9 }));
+    nowMs += 100_000;
+    hv.hv1.tick();
+    expect(where()).toEqual(["hv2 running"]);
+    hv.hv2.begin("n", spec("move", { move: moveTo("hv1") }));
+    expect(hv.hv2.promised()).toEqual([]);
+  });
+
   it.each<[Parameters<typeof instance>[1], string]>([
     [{ virtType: "xen" }, "hv2 runs no xen guests"],
     [{ machineType: "pc-q35-9.0" }, "hv2 does not know machine type pc-q35-9.0"],

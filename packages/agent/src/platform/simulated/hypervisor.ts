@@ -127,7 +127,12 @@ export class SimulatedHypervisor {
 
   #begin(id: string, spec: InstanceSpec): string | undefined {
     const found = findIn(this.world, this.host, spec.uuid);
-    if (spec.verb === "look") return this.#end(id, "ok", "");
+    if (spec.verb === "look") {
+      const admitted = this.#admitted.get(spec.uuid);
+      // Whoever looks asks what became of it: a move that has not brought it here will not do so any more.
+      if (admitted && !this.#isMovingHere(spec.uuid, admitted.from)) this.#admitted.delete(spec.uuid);
+      return this.#end(id, "ok", "");
+    }
     if (spec.verb === "admit") {
       const problem = this.#admit(spec, found);
       return problem ?? this.#end(id, "ok", "");
@@ -148,6 +153,8 @@ export class SimulatedHypervisor {
       return this.#end(id, "ok", "");
     }
     if (isDone(spec, found)) return this.#end(id, "ok", `it is ${found.state} already`);
+    // It has come, and leaves again.
+    if (spec.verb === "move") this.#admitted.delete(spec.uuid);
     const to = spec.move?.to ?? "";
     const work: Work = {
       id,

@@ -9,6 +9,7 @@ import { advanceAll, courseOf } from "./advance.ts";
 import { comingTo } from "./coming.ts";
 import { byTier, type Duty, dutiesOf, isBusy } from "./duties.ts";
 import { beginStop } from "./halt.ts";
+import { makeRoom } from "./make-room.ts";
 import { note, noteLeavers } from "./notes.ts";
 import type { Op } from "./ops.ts";
 import { hasNoPlatform, isAlive, isKnownGone, isMarked, pictureOf, staleness } from "./pictures.ts";
@@ -118,12 +119,11 @@ function moveOn(desk: Desk, step: StepRecord, ops: readonly Op[], left: readonly
     const spent = movers.find((d) => isSpent(d) && !d.mayStop);
     if (spent) {
       const tried = triedFor(host, spent.instance.uuid);
-      const last = host.settled.findLast((s) => s.uuid === spent.instance.uuid && s.outcome === "stayed");
       blocked(
         desk,
         step,
         ops,
-        `instance ${spent.instance.name} could not be moved to ${tried.join(", ")}: ${last?.reason}`,
+        `instance ${spent.instance.name} could not be moved: ${tried.map((t) => `${t.host}: ${t.why}`).join("; ")}`,
       );
       return;
     }
@@ -133,12 +133,13 @@ function moveOn(desk: Desk, step: StepRecord, ops: readonly Op[], left: readonly
       standsStill(desk, step, ops, found, blocker.reason);
       return;
     }
+    const filled = makeRoom(desk, found.placement.makeRoom, lanes);
     for (const d of movers) {
       const { uuid } = d.instance;
       const to = found.placement.moves.find((m) => m.uuid === uuid)?.to;
       const isStopped = found.placement.stops.some((s) => s.uuid === uuid);
       if (isStopped || isSpent(d)) consented.push(d);
-      else if (to !== undefined && lanes.mayAsk(host.name, to)) {
+      else if (to !== undefined && !filled.has(to) && lanes.mayAsk(host.name, to)) {
         lanes.ask(host.name, to);
         beginMove(desk, d.instance, "drain", host.name, to);
       }

@@ -3,10 +3,19 @@ import type { FleetView } from "../../domain/fleet.ts";
 import type { HostInventory } from "../../domain/inventory.ts";
 import type { HostRun, Run } from "../../domain/run.ts";
 import type { Reason } from "../../domain/words.ts";
-import { type InFlight, type Mover, type Placement, place, type Question, type Role } from "../../placement/index.ts";
+import {
+  type InFlight,
+  type Mover,
+  type Placement,
+  place,
+  type Question,
+  type Role,
+  type Tried,
+} from "../../placement/index.ts";
 import { dutiesOf, isBusy } from "./duties.ts";
 import { opsOfRun } from "./ops.ts";
 import { hasNoPlatform, isKnownGone, pictureOf, settledOf, staleness } from "./pictures.ts";
+import { asidesFor, scheduledTarget } from "./scheduled.ts";
 
 /** An agent that has been away for less than this is expected back: nothing fails for want of its host, in milliseconds. */
 export const AWAY_PATIENCE_MS = 30_000;
@@ -122,11 +131,11 @@ export function comingBack(run: Run, fleet: FleetView, hosts: readonly HostInven
 }
 
 /** Targets that were tried for an instance since the drain of its host began. */
-export function triedFor(host: HostRun, uuid: string): readonly string[] {
+export function triedFor(host: HostRun, uuid: string): readonly Tried[] {
   const since = host.steps.findLast((s) => s.step === "drain")?.startedT ?? Number.POSITIVE_INFINITY;
   return settledOf(host, uuid)
     .filter((s) => s.outcome === "stayed" && s.purpose === "drain" && s.t >= since)
-    .flatMap((s) => s.to ?? []);
+    .flatMap(({ to, reason }) => (to === undefined ? [] : { host: to, why: reason }));
 }
 
 /**
@@ -144,13 +153,16 @@ export function arrange(run: Run, host: HostRun, fleet: FleetView, now: number):
     for (const duty of dutiesOf(picture, fleet.pool, run.spec.options)) {
       const { uuid } = duty.instance;
       if (duty.how !== "move" || duty.problem || isBusy(duty) || (own && isKnownGone(own, picture, uuid))) continue;
-      movers.push({ uuid, from: picture.host, avoid: own ? triedFor(own, uuid) : [] });
+      const to = scheduledTarget(run, uuid, picture.host);
+      const wanted = to === undefined ? {} : { wanted: to };
+      movers.push({ uuid, from: picture.host, avoid: own ? triedFor(own, uuid) : [], ...wanted });
       if (duty.mayStop) mayStop.add(uuid);
     }
   }
   const question: Question = {
     ...{ hosts, roles, movers, mayStop },
     inFlight: inFlightOf(run, fleet, host.cluster),
+    makeRoom: asidesFor(run, host, fleet),
     comingBack: comingBack(run, fleet, hosts),
     pool: fleet.pool,
   };
@@ -166,10 +178,11 @@ const answers = new WeakMap<
 function placed(host: string, question: Question): Placement {
   const own = question.hosts.find((h) => h.host === host)?.inventory;
   if (own === undefined) return place(question);
-  const { roles, movers, mayStop, inFlight, comingBack: back, pool, hosts } = question;
+  const { roles, movers, mayStop, inFlight, makeRoom, comingBack: back, pool, hosts } = question;
   const key = JSON.stringify([
     [...roles],
-    movers.map((m) => [m.uuid, m.from, ...(m.avoid ?? [])]),
+    movers.map((m) => [m.uuid, m.from, m.wanted, m.avoid]),
+    makeRoom?.map((m) => [m.uuid, m.from, m.to, m.failed]),
     [...(mayStop ?? [])],
     inFlight?.map((f) => [f.instance.uuid, f.from, f.to]),
     [...(back ?? [])],

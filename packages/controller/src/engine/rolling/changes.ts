@@ -76,7 +76,9 @@ function expectedOn(run: Run, schedule: Schedule): Map<string, Expected> {
     out.set(from, expected);
     const last = before.get(uuid);
     before.set(uuid, { from, to });
-    if (last === undefined || arrived.has(`${uuid} ${from}`)) expected.here.set(uuid, name);
+    // What has made room is gone from a host whose turn is still to come.
+    if (arrived.has(`${uuid} ${to}`)) expected.here.delete(uuid);
+    else if (last === undefined || arrived.has(`${uuid} ${from}`)) expected.here.set(uuid, name);
     else {
       const source = states.get(last.from);
       if (source === undefined || (hasBegun(source) && source.outcome === undefined)) expected.open.add(uuid);
