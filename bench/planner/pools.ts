@@ -1,5 +1,5 @@
+import { Random } from "@slipway/simulator/random";
 import type { PoolHost, PoolInstance, PoolSnapshot } from "../../packages/controller/src/planner/rolling/snapshot.ts";
-import { Random } from "../../test/simulation/random.ts";
 import { AWAY_MS, LINK_MIB_PER_MS } from "./clock.ts";
 
 export type Disks = "shared" | "drbd-pairs" | "drbd-ring" | "drbd-random" | "half-drbd";

@@ -25,6 +25,7 @@ const mayImport: Record<string, readonly string[]> = {
   controller: ["@slipway/shared"],
   // A pool file is checked without a controller, by the controller's own reader, which needs nothing native.
   cli: ["@slipway/shared", "@slipway/controller/pool"],
+  simulator: ["@slipway/shared", "@slipway/agent", "@slipway/controller", "@slipway/controller/internals"],
 };
 
 function sources(folder: string): string[] {

@@ -1,6 +1,6 @@
+import { Random } from "@slipway/simulator/random";
 import { expect, test } from "vitest";
 import { LivePlan, type PoolInstance, planRolling } from "../../packages/controller/src/planner/rolling/index.ts";
-import { Random } from "../simulation/random.ts";
 import { violationsOf } from "./checker.ts";
 import { randomPuzzle } from "./random-pool.ts";
 

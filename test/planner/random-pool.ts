@@ -1,3 +1,4 @@
+import { Random } from "@slipway/simulator/random";
 import type {
   DomainLimit,
   PoolHost,
@@ -7,7 +8,6 @@ import type {
   QuorumGroup,
   RollingOptions,
 } from "../../packages/controller/src/planner/rolling/index.ts";
-import { Random } from "../simulation/random.ts";
 
 export interface Puzzle {
   readonly snapshot: PoolSnapshot;

@@ -1,5 +1,5 @@
+import { Random } from "@slipway/simulator/random";
 import type { PoolHost, PoolInstance } from "../../packages/controller/src/planner/rolling/index.ts";
-import { Random } from "../simulation/random.ts";
 import type { Puzzle } from "./random-pool.ts";
 
 /** A pool of at most 6 hosts and 12 instances, equal durations, moves that take next to no time: what exhaustive search can judge. */

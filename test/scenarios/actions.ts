@@ -1,6 +1,5 @@
 import { type GateAnswer, type GateQuestion, type Scope, scopeOf } from "@slipway/controller";
-import type { HostScript } from "../simulation/host.ts";
-import type { Chance, World } from "../simulation/world.ts";
+import type { Chance, HostScript, World } from "@slipway/simulator";
 import { guestSentences } from "./guest-actions.ts";
 import { duration, type Pool } from "./pool.ts";
 

@@ -1,7 +1,7 @@
 import { findIn, type SimulatedInstance } from "@slipway/agent";
 import type { RunOptions } from "@slipway/controller";
 import type { InstanceVerb } from "@slipway/shared";
-import type { World } from "../simulation/world.ts";
+import type { World } from "@slipway/simulator";
 import type { Doing, Stage } from "./actions.ts";
 import { instanceOf, uuidOf } from "./instances.ts";
 import { duration } from "./pool.ts";

@@ -1,9 +1,7 @@
 import type { SimulatedInstance } from "@slipway/agent";
 import type { PoolConfig, QuorumConfig, RunOptions } from "@slipway/controller";
 import { type Stage, stages } from "@slipway/shared";
-import type { HookRun } from "../simulation/executor.ts";
-import type { HostScript } from "../simulation/host.ts";
-import type { SystemScript } from "../simulation/systems.ts";
+import type { HookRun, HostScript, SystemScript } from "@slipway/simulator";
 import { hypervisor, instances, poolFile } from "./instances.ts";
 
 /** What a pool.yaml says. */

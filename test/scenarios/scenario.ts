@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Run, reportOf, stepInHand } from "@slipway/controller";
 import { naturalCompare } from "@slipway/shared";
+import { type LogLine, World } from "@slipway/simulator";
 import { parse } from "yaml";
-import { type LogLine, World } from "../simulation/world.ts";
 import { act, ScriptedChance, type Stage } from "./actions.ts";
 import { duration, poolOf } from "./pool.ts";
 

@@ -8,8 +8,8 @@ import {
   type Run,
   type RunEvent,
 } from "@slipway/controller";
+import type { Variant } from "@slipway/simulator";
 import { engineWith, journalWith, type Mutant, okResult } from "./mutants.ts";
-import type { Variant } from "./world.ts";
 
 type Started = Extract<RunEvent, { type: "action-started" }>;
 

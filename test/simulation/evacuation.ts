@@ -1,11 +1,10 @@
 import type { Run, RunOptions, Scope } from "@slipway/controller";
-import type { HookRun } from "./executor.ts";
+import type { HookRun, HostScript } from "@slipway/simulator";
+import { type LogLine, type Variant, World } from "@slipway/simulator";
+import { Random } from "@slipway/simulator/random";
 import { drawWeather, SeededChance, Trouble, type Weather } from "./faults.ts";
 import { drawGuests, drawHypervisor, drawPool, GuestTrouble } from "./guest-faults.ts";
-import type { HostScript } from "./host.ts";
-import { Random } from "./random.ts";
 import { live, type SeedResult } from "./seeded.ts";
-import { type LogLine, type Variant, World } from "./world.ts";
 
 function drawHosts(random: Random, weather: Weather): HostScript[] {
   const count = random.pick([2, 3, 3, 4, 5]);

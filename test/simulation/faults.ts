@@ -1,8 +1,6 @@
 import type { GateAnswer } from "@slipway/controller";
-import type { HookRun } from "./executor.ts";
-import type { HostScript } from "./host.ts";
-import type { Random } from "./random.ts";
-import type { Chance, World } from "./world.ts";
+import type { Chance, HookRun, HostScript, World } from "@slipway/simulator";
+import type { Random } from "@slipway/simulator/random";
 
 /** How much goes wrong in one world; every number is drawn from its seed. */
 export interface Weather {

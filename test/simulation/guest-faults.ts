@@ -1,10 +1,10 @@
 import { plainHost, plainInstance, type SimulatedHost, type SimulatedInstance } from "@slipway/agent";
 import { defaultPool, type PoolConfig } from "@slipway/controller";
 import type { InstanceVerb } from "@slipway/shared";
+import type { World } from "@slipway/simulator";
+import { isAlive, memoryOf } from "@slipway/simulator";
+import type { Random } from "@slipway/simulator/random";
 import type { Weather } from "./faults.ts";
-import { isAlive, memoryOf } from "./guests.ts";
-import type { Random } from "./random.ts";
-import type { World } from "./world.ts";
 
 export function drawHypervisor(random: Random, name: string): SimulatedHost {
   const plain = plainHost(name);

@@ -9,7 +9,7 @@ import {
   reduce,
 } from "@slipway/controller";
 import { keyText } from "@slipway/shared";
-import type { Variant } from "./world.ts";
+import type { Variant } from "@slipway/simulator";
 
 /** A way of getting it wrong that must not go unnoticed. */
 export interface Mutant {

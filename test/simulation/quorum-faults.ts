@@ -1,11 +1,9 @@
 import type { GroupConfig, ProbeConfig, QuorumConfig } from "@slipway/controller";
 import { stepInHand } from "@slipway/controller";
+import type { GroupScript, ServiceFate, Sight, SystemScript, World } from "@slipway/simulator";
+import { isAlive } from "@slipway/simulator";
+import type { Random } from "@slipway/simulator/random";
 import type { Weather } from "./faults.ts";
-import { isAlive } from "./guests.ts";
-import type { Random } from "./random.ts";
-import type { ServiceFate } from "./services.ts";
-import type { GroupScript, Sight, SystemScript } from "./systems.ts";
-import type { World } from "./world.ts";
 
 const KINDS_OF_SERVICES = ["gluster-mounts", "gluster", "etcd"] as const;
 

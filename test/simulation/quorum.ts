@@ -1,13 +1,13 @@
 import type { SimulatedInstance } from "@slipway/agent";
 import { plainInstance } from "@slipway/agent";
 import type { RunOptions, Scope } from "@slipway/controller";
+import type { HostScript } from "@slipway/simulator";
+import { type LogLine, type Variant, World } from "@slipway/simulator";
+import { Random } from "@slipway/simulator/random";
 import { drawWeather, SeededChance, Trouble, type Weather } from "./faults.ts";
 import { drawHypervisor, uuidOf } from "./guest-faults.ts";
-import type { HostScript } from "./host.ts";
 import { drawQuorum, QuorumTrouble } from "./quorum-faults.ts";
-import { Random } from "./random.ts";
 import { live, type SeedResult } from "./seeded.ts";
-import { type LogLine, type Variant, World } from "./world.ts";
 
 function drawHosts(random: Random, weather: Weather): HostScript[] {
   const count = random.pick([3, 3, 4, 5]);

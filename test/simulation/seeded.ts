@@ -1,8 +1,8 @@
 import type { Run, RunOptions } from "@slipway/controller";
 import { stepInHand } from "@slipway/controller";
+import { type LogLine, type Variant, World } from "@slipway/simulator";
+import { Random } from "@slipway/simulator/random";
 import { drawHosts, drawWeather, SeededChance, Trouble } from "./faults.ts";
-import { Random } from "./random.ts";
-import { type LogLine, type Variant, World } from "./world.ts";
 
 /** Faults go on for at most this long, in simulated milliseconds. */
 const TROUBLE_MS = 240_000;

@@ -11,15 +11,10 @@ import {
   type RunOptions,
   type Scope,
 } from "@slipway/controller";
+import type { FleetEntry, Session as FleetSession, InventoryRecord, ToAgent } from "@slipway/controller/internals";
+import { CordonMarks, InventoryBook, platformFrom } from "@slipway/controller/internals";
 import { type Inventory, PROTOCOL_VERSION, SlipwayError } from "@slipway/shared";
 import type { agentWire } from "@slipway/shared/wire";
-import type { ToAgent } from "../../packages/controller/src/fleet/convert.ts";
-import { platformFrom } from "../../packages/controller/src/fleet/convert.ts";
-import { CordonMarks } from "../../packages/controller/src/fleet/cordons.ts";
-import { InventoryBook } from "../../packages/controller/src/fleet/inventories.ts";
-import type { FleetEntry } from "../../packages/controller/src/fleet/registry.ts";
-import type { Session as FleetSession } from "../../packages/controller/src/fleet/session.ts";
-import type { InventoryRecord } from "../../packages/controller/src/store/hosts.ts";
 import { Crash } from "./host.ts";
 import type { Session } from "./network.ts";
 import { storeOf } from "./store.ts";

@@ -1,15 +1,19 @@
 import type { GateAnswer, GateQuestion, HostInventory } from "@slipway/controller";
-import { pictureProblem } from "../../packages/controller/src/placement/index.ts";
-import { type CheckAnswer, groupSystem } from "../../packages/controller/src/quorum/groups.ts";
-import { mayGoOut, notHealed, type System, type View } from "../../packages/controller/src/quorum/index.ts";
 import {
+  type CheckAnswer,
   checkAnswer,
   checkedFrom,
+  groupSystem,
+  mayGoOut,
+  notHealed,
+  pictureProblem,
+  type System,
   stopsWithHost,
   systemSeen,
   systemsToHeal,
+  type View,
   viewpointsOf,
-} from "../../packages/controller/src/quorum/reading.ts";
+} from "@slipway/controller/internals";
 import type { Sight } from "./systems.ts";
 import type { World } from "./world.ts";
 

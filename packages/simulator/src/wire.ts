@@ -1,14 +1,8 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { AgentCommand, EffectRef, StepResult } from "@slipway/controller";
 import { isActionName, isStepName } from "@slipway/controller";
+import { commandTo, keyFrom, resultFrom, stateFrom, type ToAgent } from "@slipway/controller/internals";
 import { agentWire } from "@slipway/shared/wire";
-import {
-  commandTo,
-  keyFrom,
-  resultFrom,
-  stateFrom,
-  type ToAgent,
-} from "../../packages/controller/src/fleet/convert.ts";
 
 /** The controller's end of the wire, out of its own conversions. */
 export function commandMessage(command: AgentCommand): agentWire.SessionResponse {

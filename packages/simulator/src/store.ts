@@ -8,8 +8,8 @@ import {
   reduce,
   type Store,
 } from "@slipway/controller";
+import type { InventoryRecord } from "@slipway/controller/internals";
 import { SlipwayError } from "@slipway/shared";
-import type { InventoryRecord } from "../../packages/controller/src/store/hosts.ts";
 
 /** What watches the disk of the controller. */
 export interface DiskWatch {

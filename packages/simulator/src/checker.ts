@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type AgentCommand, type Coordinator, type Recorded, type Run, reduce, replay } from "@slipway/controller";
+import { GATE_FRESH_MS } from "@slipway/controller/internals";
 import { keyText, stages, type Verdict } from "@slipway/shared";
-import { GATE_FRESH_MS } from "../../packages/controller/src/engine/fresh.ts";
 import type { Truth } from "./executor.ts";
 import { GuestChecker } from "./guest-checker.ts";
 import type { SimHost } from "./host.ts";
