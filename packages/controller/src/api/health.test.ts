@@ -101,6 +101,16 @@ test("a plan warns of what the gate would say now, and why says it too", async (
   expect((await alice.whyHost({ host: "hv4" }, BOUNDS)).reasons.map((r) => r.rule)).toEqual(["in-service"]);
 });
 
+test("a plan takes out together only what every system that was read can spare", async () => {
+  const waves = async () => {
+    const { plan } = await alice.plan({ scope: { hosts: ["hv1", "hv2", "hv3"] }, options: { maxOut: 3 } }, BOUNDS);
+    return plan?.schedule?.turns.map((t) => t.wave);
+  };
+  expect(await waves()).toEqual([1, 1, 1]);
+  await applied();
+  expect(await waves()).toEqual([1, 2, 3]);
+});
+
 test("discovery proposes what several hosts see as one system, and knows what the pool file has already", async () => {
   const found = await alice.discoverSystems({}, BOUNDS);
   expect(found).toMatchObject({

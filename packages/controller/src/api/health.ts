@@ -37,11 +37,20 @@ export async function checkHealth(ports: HealthPorts, request: operatorWire.Chec
   };
 }
 
+/** All systems, read from as many hosts as the gate would; undefined when there are none. */
+export async function readingNow({ keeper, quorum }: HealthPorts): Promise<Reading | undefined> {
+  const { probes, groups } = keeper.quorum;
+  return probes.length + groups.length === 0 ? undefined : quorum.read([], quorum.out());
+}
+
 /** What the gate would say of these hosts now, one by one; undefined when there is nothing to ask. */
-export async function standingsOf(ports: HealthPorts, hosts: readonly string[]): Promise<Standing[] | undefined> {
-  const { probes, groups } = ports.keeper.quorum;
-  if (probes.length + groups.length === 0) return undefined;
-  const reading = await ports.quorum.read([], ports.quorum.out());
+export async function standingsOf(
+  ports: HealthPorts,
+  hosts: readonly string[],
+  known?: Reading,
+): Promise<Standing[] | undefined> {
+  const reading = known ?? (await readingNow(ports));
+  if (reading === undefined) return undefined;
   const standings: Standing[] = [];
   for (const host of hosts) standings.push(await standingOf(ports, reading, host));
   return standings;

@@ -2,14 +2,17 @@ import { randomBytes } from "node:crypto";
 import { nearest, SlipwayError } from "@slipway/shared";
 import { operatorWire } from "@slipway/shared/wire";
 import type { Recorded } from "../domain/events.ts";
+import type { QuorumConfig } from "../domain/quorum.ts";
 import type { Run } from "../domain/run.ts";
 import type { Reason, RunOptions } from "../domain/words.ts";
+import type { Reading } from "../effects/quorum-gate.ts";
 import type { Command } from "../engine/commands.ts";
 import { describe } from "../engine/describe.ts";
 import { reduce, replay } from "../engine/reduce.ts";
 import { hostsOf, optionsOf, type Plan, planRun, scopeOf } from "../planner/plan.ts";
+import { spareGroups } from "../quorum/index.ts";
 import type { ApiPorts } from "./deps.ts";
-import { type Standing, standingsOf, withinTime } from "./health.ts";
+import { readingNow, type Standing, standingsOf, withinTime } from "./health.ts";
 import { findInstance } from "./instances.ts";
 import { type PlanView, planView } from "./plan-views.ts";
 import { lineView, optionsFrom, type ReportView, type RunView, reportView, runView } from "./views.ts";
@@ -93,8 +96,13 @@ export class RunsApi {
     const scope = scopeOf(wireScope ?? { hosts: [], clusters: [], pods: [], zones: [] });
     const options = this.#withNames(optionsOf(optionsFrom(wireOptions), scope));
     const fleet = () => registry.known((h) => coordinator.cordonHolders(h));
-    // A plan goes by what hosts say their hooks are now.
-    const silent = await sessions.refreshHooks(hostsOf(fleet(), scope), HOOKS_MS);
+    // Moves alone take no host out, and a restored one comes back.
+    const isGated = options.op !== "move" && options.op !== "restore";
+    // A plan goes by what hosts say their hooks are now, and by how many members systems have.
+    const [silent, reading] = await Promise.all([
+      sessions.refreshHooks(hostsOf(fleet(), scope), HOOKS_MS),
+      isGated ? withinTime(SYSTEMS_MS, readingNow(this.#ports)) : undefined,
+    ]);
     const stopped = store.runs.ledger(false).filter((row) => row.kind === "instance");
     const plan = planRun(fleet(), scope, options, {
       inventories: (cluster) => roster.inventories(cluster),
@@ -103,7 +111,7 @@ export class RunsApi {
       wallMs: clock.wallMs(),
       durations: coordinator.durations,
       comingBack: new Set(stopped.map((row) => row.subject)),
-      ...(roster.quorum ? { quorum: roster.quorum() } : {}),
+      quorum: this.#quorumFor(reading),
     });
     const stale = silent.map((host) => ({
       rule: "hooks-not-fresh",
@@ -113,14 +121,25 @@ export class RunsApi {
     }));
     const skipped = new Set(plan.skipped.map((s) => s.subject));
     const going = plan.hosts.map((h) => h.name).filter((name) => !skipped.has(name));
-    // Moves alone take no host out, and a restored one comes back.
-    const gate = options.op === "move" || options.op === "restore" ? [] : await this.#gateNow(going);
+    const gate = isGated ? await this.#gateNow(going, reading) : [];
     return { ...plan, warnings: [...plan.warnings, ...stale, ...gate] };
   }
 
+  /** The pool file's groups, and as groups what the systems that could be read can spare. */
+  #quorumFor(reading: Reading | "late" | undefined): QuorumConfig {
+    const { keeper, quorum } = this.#ports;
+    const file = keeper.quorum;
+    if (reading === "late" || reading === undefined) return file;
+    const probes = new Set(file.probes.map((p) => p.name));
+    const probed = reading.systems.filter((s) => probes.has(s.name));
+    return { ...file, groups: [...file.groups, ...spareGroups(probed, quorum.out())] };
+  }
+
   /** What the gate would say of these hosts now: for people to see beforehand, each is asked again at its turn. */
-  async #gateNow(hosts: readonly string[]): Promise<Reason[]> {
-    const standings = await withinTime(SYSTEMS_MS, standingsOf(this.#ports, hosts));
+  async #gateNow(hosts: readonly string[], reading: Reading | "late" | undefined): Promise<Reason[]> {
+    if (reading === undefined) return [];
+    const standings =
+      reading === "late" ? reading : await withinTime(SYSTEMS_MS, standingsOf(this.#ports, hosts, reading));
     if (standings === "late") {
       const text = `the systems of the pool file did not all answer within ${SYSTEMS_MS / 1000} s; each host is asked about at its turn`;
       return [{ rule: "gate-late", subject: "gate", text, fix: "see slipway check" }];

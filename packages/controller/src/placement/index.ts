@@ -1,6 +1,7 @@
 export { noPlaceAnyMore } from "./arrival.ts";
 export { type Duties, duties, type Left, type Stop } from "./duties.ts";
 export { failsOver } from "./failover.ts";
+export { failoverBlockers } from "./failover-now.ts";
 export { platformRules } from "./fleet-rules.ts";
 export { whyNot } from "./obstacles.ts";
 export { pictureProblem } from "./picture.ts";

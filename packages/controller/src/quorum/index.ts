@@ -1,4 +1,5 @@
 export { type GateAnswer, type GateQuestion, mayGoOut } from "./gate.ts";
 export { mergeViews } from "./merge.ts";
 export { largestSafeSet, notHealed, standing } from "./safe-set.ts";
+export { spareGroups } from "./spare.ts";
 export type { Member, MemberSet, System, View, Whereabouts } from "./system.ts";

@@ -1,8 +1,7 @@
 import { durationText } from "@slipway/shared";
 import type { ServiceTurn } from "../../domain/action.ts";
 import type { Reason } from "../../domain/words.ts";
-import { failoverBlockers } from "../../placement/failover-now.ts";
-import { duties, failsOver, platformRules, type Role } from "../../placement/index.ts";
+import { duties, failoverBlockers, failsOver, platformRules, type Role } from "../../placement/index.ts";
 import type { Desk } from "../desk.ts";
 import { pictureOf, staleness } from "../evacuate/pictures.ts";
 import { serviceName } from "./concern.ts";
