@@ -205,6 +205,39 @@ export const evacuationMutants: readonly Mutant[] = [
     caught: /migrations (leave .* at once|arrive at once .*|at once) \(asked for ahead\)/,
   },
   {
+    name: "a waiting admission does not count against a limit",
+    variant: {
+      coordinator: (ports) =>
+        new Coordinator(ports, (run, fleet, now) => {
+          const right = decide(run, fleet, now);
+          const waits = run.hosts.flatMap((h) => waiting(h)).length;
+          if (right.records.length > 0 || waits === 0) return right;
+          const { pool } = fleet;
+          const { perHost, perTarget, perCluster } = pool.migration;
+          const more = { perHost: perHost + waits, perTarget: perTarget + waits, perCluster: perCluster + waits };
+          const migration = { ...pool.migration, ...more };
+          const wrong = decide(run, { ...fleet, pool: { ...pool, migration } }, now);
+          const asks = wrong.records.every((e) => e.type === "action-started" && e.verb === "admit");
+          return asks ? wrong : right;
+        }),
+    },
+    caught: /migrations (leave .* at once|arrive at once .*|at once) \(asked for ahead\)/,
+  },
+  {
+    name: "an admission is not withdrawn when its drain stops",
+    variant: engineWith((records, run) =>
+      records.map((e): RunEvent => {
+        if (e.type !== "action-started" || e.verb !== "withdraw") return e;
+        const host = run.hosts.find((h) => h.name === e.host);
+        const drain = host?.steps.at(-1);
+        if (drain?.step !== "drain" || (run.abort === undefined && host?.directed === undefined)) return e;
+        const { step, attempt } = drain;
+        return { type: "step-abandoned", host: e.host, step, attempt, code: "cancelled", reason: "it was stopped" };
+      }),
+    ),
+    caught: /it begins for a drain while|still waits for it/,
+  },
+  {
     name: "what was let in and is not to move any more is not withdrawn",
     variant: engineWith((records) =>
       records.map((e): RunEvent => {

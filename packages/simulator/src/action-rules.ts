@@ -1,5 +1,5 @@
-import { findIn } from "@slipway/agent";
-import { type ActionRecord, type HostRun, type Run, type RunEvent, stepInHand } from "@slipway/controller";
+import { findIn } from "@slipway/agent/internals";
+import { type ActionRecord, type HostRun, type Run, type RunEvent, stepInHand } from "@slipway/controller/internals";
 import { memoryOf } from "./guests.ts";
 import type { World } from "./world.ts";
 
@@ -18,6 +18,9 @@ export function brokenActionRules(world: World, before: Run, after: Run, event: 
   const inHand = stepInHand(host)?.step;
   if (inHand !== "drain" && inHand !== "restore" && inHand !== "move")
     say(`while ${turn} has ${inHand ?? "nothing"} in hand`);
+  // What is under way is seen to its end; nothing of a drain begins after it.
+  if ((verb === "admit" || verb === "move") && inHand !== stepOf[spec.purpose])
+    say(`it begins for a ${spec.purpose} while ${turn} has ${inHand ?? "nothing"} in hand`);
   const attempts = before.hosts.flatMap((h) => h.actions).filter((a) => isSame(a, event));
   if (event.attempt !== attempts.length + 1) say(`attempt ${event.attempt} after ${attempts.length}`);
   for (const other of unsettled(world, subject)) {
@@ -63,6 +66,15 @@ export function brokenActionRules(world: World, before: Run, after: Run, event: 
   }
   return broken;
 }
+
+/** The step in which migrations of a purpose begin. */
+const stepOf: Readonly<Record<string, string>> = {
+  drain: "drain",
+  "make-room": "drain",
+  return: "restore",
+  restore: "restore",
+  move: "move",
+};
 
 function isSame(a: ActionRecord, e: Started): boolean {
   return a.on === e.on && a.verb === e.verb && a.subject === e.subject;
