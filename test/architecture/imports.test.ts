@@ -25,7 +25,7 @@ const mayImport: Record<string, readonly string[]> = {
   controller: ["@slipway/shared"],
   // A pool file is checked without a controller, by the controller's own reader, which needs nothing native.
   cli: ["@slipway/shared", "@slipway/controller/pool"],
-  simulator: ["@slipway/shared", "@slipway/agent", "@slipway/controller", "@slipway/controller/internals"],
+  simulator: ["@slipway/shared", "@slipway/agent/internals", "@slipway/controller/internals"],
 };
 
 function sources(folder: string): string[] {
@@ -91,5 +91,44 @@ describe("packages", () => {
         .map((i) => `${f}: ${i}`),
     );
     expect(bad).toEqual([]);
+  });
+});
+
+/** Libraries that a program loads with a module, through everything that it imports at once. */
+function loadedWith(entry: string): string[] {
+  const seen = new Set<string>();
+  const libraries = new Set<string>();
+  const visit = (file: string) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const code = readFileSync(join(root, file), "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "");
+    for (const [, clause = "", name = ""] of code.matchAll(
+      /(?:^|\n)\s*(?:import|export)\b([^;"]*?\bfrom\s+|\s*)"([^"]+)"/g,
+    )) {
+      if (/^\s*type\s*(\{|\w+\s+from)/.test(clause)) continue;
+      const own = /^@slipway\/([a-z]+)(?:\/(.+))?$/.exec(name);
+      if (name.startsWith(".")) visit(relative(root, resolve(root, dirname(file), name)));
+      else if (own) visit(sourceOf(own[1] ?? "", own[2] ?? ""));
+      else libraries.add(name);
+    }
+  };
+  visit(entry);
+  return [...libraries].sort();
+}
+
+/** The source that a subpath export of a package stands for. */
+function sourceOf(name: string, subpath: string): string {
+  const { exports } = JSON.parse(readFileSync(join(root, `packages/${name}/package.json`), "utf8"));
+  return join(`packages/${name}`, exports[subpath === "" ? "." : `./${subpath}`]["@slipway/source"]);
+}
+
+describe("the simulator", () => {
+  test("needs nothing native and no connection, so that the command can bring it", () => {
+    const libraries = loadedWith("packages/simulator/src/index.ts");
+    expect(libraries).toContain("@bufbuild/protobuf");
+    expect(libraries.filter((l) => /sqlite|grpc|x509|zod|pino/.test(l))).toEqual([]);
+  });
+  test("would be found out", () => {
+    expect(loadedWith("packages/controller/src/index.ts")).toContain("better-sqlite3");
   });
 });

@@ -1,6 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import { type AgentCommand, type Coordinator, type Recorded, type Run, reduce, replay } from "@slipway/controller";
-import { GATE_FRESH_MS } from "@slipway/controller/internals";
+import {
+  type AgentCommand,
+  type Coordinator,
+  GATE_FRESH_MS,
+  type Recorded,
+  type Run,
+  reduce,
+  replay,
+} from "@slipway/controller/internals";
 import { keyText, stages, type Verdict } from "@slipway/shared";
 import type { Truth } from "./executor.ts";
 import { GuestChecker } from "./guest-checker.ts";

@@ -3,16 +3,21 @@ import {
   type Command,
   Coordinator,
   type CoordinatorPorts,
+  CordonMarks,
+  type FleetEntry,
+  type Session as FleetSession,
   type HostInventory,
+  InventoryBook,
+  type InventoryRecord,
   type KnownHost,
   optionsOf,
   planRun,
+  platformFrom,
   type Run,
   type RunOptions,
   type Scope,
-} from "@slipway/controller";
-import type { FleetEntry, Session as FleetSession, InventoryRecord, ToAgent } from "@slipway/controller/internals";
-import { CordonMarks, InventoryBook, platformFrom } from "@slipway/controller/internals";
+  type ToAgent,
+} from "@slipway/controller/internals";
 import { type Inventory, PROTOCOL_VERSION, SlipwayError } from "@slipway/shared";
 import type { agentWire } from "@slipway/shared/wire";
 import { Crash } from "./host.ts";

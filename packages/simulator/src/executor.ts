@@ -6,7 +6,7 @@ import {
   parseRequests,
   type RawResult,
   type Task,
-} from "@slipway/agent";
+} from "@slipway/agent/internals";
 import { SlipwayError } from "@slipway/shared";
 
 /** What one execution of a hook does. */

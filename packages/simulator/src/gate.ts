@@ -1,9 +1,11 @@
-import type { GateAnswer, GateQuestion, HostInventory } from "@slipway/controller";
 import {
   type CheckAnswer,
   checkAnswer,
   checkedFrom,
+  type GateAnswer,
+  type GateQuestion,
   groupSystem,
+  type HostInventory,
   mayGoOut,
   notHealed,
   pictureProblem,
@@ -17,12 +19,20 @@ import {
 import type { Sight } from "./systems.ts";
 import type { World } from "./world.ts";
 
+/** What the gate makes of what was read. */
+export interface GateRules {
+  readonly systemSeen: typeof systemSeen;
+  readonly mayGoOut: typeof mayGoOut;
+  readonly notHealed: typeof notHealed;
+}
+
 /**
  * The gate: without systems it answers as the world says just then. With them it reads each from where the pool file says, every
  * reading in its own time, and concludes by the controller's own rules.
  */
 export class SimGate {
   readonly #world: World;
+  readonly #rules: GateRules;
   /** Host -> when the gate last truly said that it may go. */
   readonly allowedAt = new Map<string, number>();
   /** How long the reading of a system from a host takes, and what it makes of it. */
@@ -33,6 +43,7 @@ export class SimGate {
 
   constructor(world: World) {
     this.#world = world;
+    this.#rules = { systemSeen, mayGoOut, notHealed, ...world.variant.gate?.(world) };
   }
 
   ask(question: GateQuestion, answer: (a: GateAnswer) => void): void {
@@ -81,7 +92,8 @@ export class SimGate {
       const points = viewpointsOf(probe, hosts, { going, out, fromAll: about === "heal" });
       const seen: View[] = [];
       const all = () => {
-        if (seen.length === points.chosen.length) systems.push(systemSeen(probe, points, seen, names, going));
+        if (seen.length === points.chosen.length)
+          systems.push(this.#rules.systemSeen(probe, points, seen, names, going));
       };
       for (const from of points.chosen)
         read(probe.name, from, (view) => {
@@ -116,9 +128,11 @@ export class SimGate {
   }
 
   #judge(about: GateQuestion["about"], host: string, systems: readonly System[], out: readonly string[]): GateAnswer {
-    if (about !== "heal") return mayGoOut(systems, { going: [host], out });
+    if (about !== "heal") return this.#rules.mayGoOut(systems, { going: [host], out });
     const own = systemsToHeal(systems, this.#world.quorum.groups, host);
-    const reasons = notHealed(own, host, out).map((text) => ({ rule: "not-healed", subject: host, text, fix: "" }));
+    const reasons = this.#rules
+      .notHealed(own, host, out)
+      .map((text) => ({ rule: "not-healed", subject: host, text, fix: "" }));
     return { verdict: reasons.length === 0 ? "ok" : "deny", reasons };
   }
 }

@@ -1,6 +1,5 @@
-import type { InstanceSpec, JobLook, SimulatedInstance } from "@slipway/agent";
-import { findIn } from "@slipway/agent";
-import { type Recorded, type Run, type RunEvent, stepInHand } from "@slipway/controller";
+import { findIn, type InstanceSpec, type JobLook, type SimulatedInstance } from "@slipway/agent/internals";
+import { type Recorded, type Run, type RunEvent, stepInHand } from "@slipway/controller/internals";
 import { brokenActionRules } from "./action-rules.ts";
 import { type Cause, type GuestWatch, memoryOf, type Work } from "./guests.ts";
 import type { SimHost } from "./host.ts";

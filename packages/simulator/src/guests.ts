@@ -6,7 +6,7 @@ import {
   SimulatedHypervisor,
   type SimulatedInstance,
   type SimulatedWorld,
-} from "@slipway/agent";
+} from "@slipway/agent/internals";
 import { SlipwayError } from "@slipway/shared";
 import type { World } from "./world.ts";
 

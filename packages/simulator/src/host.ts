@@ -10,7 +10,7 @@ import {
   type Ports,
   type SimulatedHost,
   SimulatedPlatform,
-} from "@slipway/agent";
+} from "@slipway/agent/internals";
 import { keyText, SlipwayError, type Stage, stages } from "@slipway/shared";
 import { type HookRun, SimExecutor } from "./executor.ts";
 import type { Session } from "./network.ts";

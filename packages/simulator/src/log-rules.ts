@@ -1,4 +1,4 @@
-import { type HostRun, type Recorded, type Run, type StepName, stepInHand } from "@slipway/controller";
+import { type HostRun, type Recorded, type Run, type StepName, stepInHand } from "@slipway/controller/internals";
 
 /** Which step may follow which in one attempt at a host; written down apart from the engine, to be compared with it. */
 const follows: Record<StepName, readonly StepName[]> = {
@@ -7,8 +7,8 @@ const follows: Record<StepName, readonly StepName[]> = {
   PreMaintenance: ["gate"],
   gate: ["cordon", "gate"],
   cordon: ["drain", "restore"],
-  // Instances may have been started since: then the host is drained anew.
-  drain: ["Maintenance", "reboot", "restore", "drain", "recheck", "services-stop"],
+  // Instances may have been started since, services being stopped already: then the host is drained anew, and that may fail.
+  drain: ["Maintenance", "reboot", "services-start", "restore", "drain", "recheck", "services-stop"],
   // Asked again when its answer has grown old.
   recheck: ["services-stop", "services-start", "Maintenance", "reboot", "restore", "drain", "recheck"],
   "services-stop": ["Maintenance", "reboot", "services-start", "restore", "drain", "recheck"],
@@ -129,6 +129,11 @@ function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): 
     need(host.cordoned, "without an open ledger entry");
     need(run.state === "rolling" || run.state === "stopping", `while the run is ${run.state}`);
   }
+  if (step === "services-start" && last?.step === "drain")
+    need(
+      run.ledger.some((l) => l.kind === "service" && l.host === host.name && l.closedAt === undefined),
+      "nothing has been stopped",
+    );
   if (undo) need(host.cordoned || host.resumeAt === step || op === "restore", "nothing to undo");
   return broken;
 }

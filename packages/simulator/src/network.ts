@@ -1,4 +1,4 @@
-import { fromWire, type Incoming, type Outgoing, toWire } from "@slipway/agent";
+import { fromWire, type Incoming, type Outgoing, toWire } from "@slipway/agent/internals";
 import type { agentWire } from "@slipway/shared/wire";
 import type { AgentProcess, SimHost } from "./host.ts";
 import { requestMessage, responseMessage } from "./wire.ts";

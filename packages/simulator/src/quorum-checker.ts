@@ -1,5 +1,5 @@
-import type { ServiceSpec } from "@slipway/agent";
-import type { HostRun, LedgerRecord, Recorded, Run, StepName } from "@slipway/controller";
+import type { ServiceSpec } from "@slipway/agent/internals";
+import type { HostRun, LedgerRecord, Recorded, Run, StepName } from "@slipway/controller/internals";
 import type { MemberTruth, SetTruth } from "./systems.ts";
 import type { World } from "./world.ts";
 
@@ -54,6 +54,8 @@ export class QuorumChecker {
         this.#stepStarted(before, after, event.host, event.step);
         return;
       case "step-overridden":
+        if (this.#world.overriding !== `${run}/${event.host}`)
+          this.#complain(`run ${run}: ${event.step} of ${event.host} is overridden and no operator has said so`);
         // An operator's word: nothing is weighed that rests on it.
         this.#yes.set(`${event.step} ${event.host}`, { at: Number.NEGATIVE_INFINITY, operator: new Set() });
         this.#overrides.push({ run, host: event.host, reason: event.reason });

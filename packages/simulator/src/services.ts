@@ -1,4 +1,4 @@
-import type { JobLook, JobResult, Jobs, ServiceSpec } from "@slipway/agent";
+import type { JobLook, JobResult, Jobs, ServiceSpec } from "@slipway/agent/internals";
 import type { SimHost } from "./host.ts";
 import type { World } from "./world.ts";
 

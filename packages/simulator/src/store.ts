@@ -1,5 +1,6 @@
 import {
   type EffectRef,
+  type InventoryRecord,
   type LogEntry,
   MemoryStore,
   type Recorded,
@@ -7,8 +8,7 @@ import {
   recordOf,
   reduce,
   type Store,
-} from "@slipway/controller";
-import type { InventoryRecord } from "@slipway/controller/internals";
+} from "@slipway/controller/internals";
 import { SlipwayError } from "@slipway/shared";
 
 /** What watches the disk of the controller. */

@@ -1,4 +1,4 @@
-import type { SimulatedInstance } from "@slipway/agent";
+import type { SimulatedInstance } from "@slipway/agent/internals";
 import type { SystemHealth } from "@slipway/shared";
 import type { World } from "./world.ts";
 

@@ -1,7 +1,16 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import type { AgentCommand, EffectRef, StepResult } from "@slipway/controller";
-import { isActionName, isStepName } from "@slipway/controller";
-import { commandTo, keyFrom, resultFrom, stateFrom, type ToAgent } from "@slipway/controller/internals";
+import {
+  type AgentCommand,
+  commandTo,
+  type EffectRef,
+  isActionName,
+  isStepName,
+  keyFrom,
+  resultFrom,
+  type StepResult,
+  stateFrom,
+  type ToAgent,
+} from "@slipway/controller/internals";
 import { agentWire } from "@slipway/shared/wire";
 
 /** The controller's end of the wire, out of its own conversions. */

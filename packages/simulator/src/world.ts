@@ -1,23 +1,33 @@
-import type { AgentCore, AgentIdentity, Executor, Journal, Platform, Ports, SimulatedInstance } from "@slipway/agent";
 import type {
-  Command,
-  Coordinator,
-  CoordinatorPorts,
-  GateAnswer,
-  GateQuestion,
-  PoolConfig,
-  QuorumConfig,
-  Recorded,
-  Run,
-  RunOptions,
-  reduce,
-  Scope,
-} from "@slipway/controller";
-import { defaultPool, describe, noQuorum } from "@slipway/controller";
+  AgentCore,
+  AgentIdentity,
+  Executor,
+  Journal,
+  Platform,
+  Ports,
+  SimulatedInstance,
+} from "@slipway/agent/internals";
+import {
+  type Command,
+  type Coordinator,
+  type CoordinatorPorts,
+  defaultPool,
+  describe,
+  type GateAnswer,
+  type GateQuestion,
+  noQuorum,
+  type PoolConfig,
+  type QuorumConfig,
+  type Recorded,
+  type Run,
+  type RunOptions,
+  type reduce,
+  type Scope,
+} from "@slipway/controller/internals";
 import { SlipwayError } from "@slipway/shared";
 import { Checker } from "./checker.ts";
 import { SimController } from "./controller.ts";
-import { SimGate } from "./gate.ts";
+import { type GateRules, SimGate } from "./gate.ts";
 import { Guests } from "./guests.ts";
 import { type HostScript, SimHost } from "./host.ts";
 import { Network } from "./network.ts";
@@ -56,6 +66,7 @@ export interface Variant {
   readonly agentCore?: (ports: Ports, identity: AgentIdentity) => AgentCore;
   readonly coordinator?: (ports: CoordinatorPorts, world: World) => Coordinator;
   readonly ports?: (ports: CoordinatorPorts, world: World) => CoordinatorPorts;
+  readonly gate?: (world: World) => Partial<GateRules>;
   readonly reduce?: typeof reduce;
   readonly acknowledgesEarly?: boolean;
 }
@@ -99,6 +110,8 @@ export class World {
   readonly violations: string[] = [];
   /** Run/host pairs that an operator has retried. */
   readonly retried = new Set<string>();
+  /** The host of a run whose gate an operator overrides at this very moment. */
+  overriding = "";
   /** Called with every line of the log; nothing is formatted when there is none. */
   onLine: ((line: LogLine) => void) | undefined;
   readonly #down: { from: number; to: number }[] = [];
@@ -195,7 +208,12 @@ export class World {
     const what = "host" in command ? `${command.kind} ${command.host}` : command.kind;
     this.asOperator(`${what} of ${run}`, () => {
       if ("host" in command && command.kind !== "mark-done") this.retried.add(`${run}/${command.host}`);
-      this.controller.command(run, command, who);
+      if (command.kind === "override") this.overriding = `${run}/${command.host}`;
+      try {
+        this.controller.command(run, command, who);
+      } finally {
+        this.overriding = "";
+      }
     });
   }
 
