@@ -84,10 +84,24 @@ describe("a rolling maintenance", () => {
     expect(report.hosts[2]?.stages[0]).toMatchObject({ verdict: "failed", exitCode: 1, output: "no space left\n" });
   });
 
-  test("stops at a failed Maintenance, leaves that host cordoned, and goes on from there on retry", async () => {
+  test("pauses at a failed Maintenance, says how it goes on, and does by itself after a retry", async () => {
     plainHooks();
     pool.hook("Maintenance", "exit 3", ["hv1"]);
-    const { status, report } = await pool.roll("--cluster", "c1");
+    const run = await pool.detach("--cluster", "c1");
+    let shown = "";
+    const until = Date.now() + 30_000;
+    while (!shown.includes("paused") && Date.now() < until) shown = (await pool.slipway("show", run)).stdout;
+    expect(shown.replace(/\s+/g, " ")).toMatch(/paused by slipway: hv1 failed.* slipway run retry \S+ hv1/);
+    plainHooks();
+    expect((await pool.slipway("run", "retry", run, "hv1")).status).toBe(0);
+    expect((await pool.slipway("watch", run)).status).toBe(0);
+    expect((await pool.report(run)).hosts.map((h) => h.outcome)).toEqual(["updated", "updated"]);
+  });
+
+  test("--max-failures 0 stops at a failed Maintenance; the host stays cordoned, and a retry goes on from there", async () => {
+    plainHooks();
+    pool.hook("Maintenance", "exit 3", ["hv1"]);
+    const { status, report } = await pool.roll("--cluster", "c1", "--max-failures", "0");
     expect(status).toBe(1);
     expect(report.hosts.map((h) => h.outcome)).toEqual(["failed", "untouched"]);
     const ledger = await pool.slipway("ledger");

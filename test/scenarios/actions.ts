@@ -124,9 +124,9 @@ const sentences: readonly [string, Doing][] = [
     },
   ],
   [
-    `(pause|resume)(?: (r\\d+))?`,
+    `(pause|resume|approve)(?: (r\\d+))?`,
     ({ world, runs }, [, kind, run = runs.at(-1) ?? ""]) =>
-      world.command(run, { kind: kind as "pause" | "resume", reason: "" }),
+      world.command(run, { kind: kind as "pause" | "resume" | "approve", reason: "" }),
   ],
   [
     `abort( now)?(?: (r\\d+))?`,

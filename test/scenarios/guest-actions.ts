@@ -45,9 +45,10 @@ export const guestSentences: readonly [string, Doing][] = [
     },
   ],
   [
-    `${VM} is started on ${H}`,
-    ({ world }, [, name = "", host = ""]) => {
-      const known = findIn(world.guests, host, uuidOf(name)) ?? instanceOf(name, {});
+    `${VM}(?: of (\\d+) GiB)?(?: with device (\\S+))? is started on ${H}`,
+    ({ world }, [, name = "", memory = "1", device, host = ""]) => {
+      const fresh = instanceOf(name, { memory, ...(device ? { device } : {}) });
+      const known = findIn(world.guests, host, uuidOf(name)) ?? fresh;
       world.guests.by("somebody", () => world.guests.put(host, { ...known, state: "running", stateReason: "booted" }));
     },
   ],

@@ -65,11 +65,24 @@ function host(name: string, given: Yaml, defaults: Yaml): HostScript {
     if (problem !== undefined) problems[stage] = String(problem);
     else hooks[stage] = [entry].flat().map(hookRun) as [HookRun, ...HookRun[]];
   }
-  const known = new Set<string>([...stages, "cluster", "boots", "hooks-dir", "memory", "cpus", "cpu", "instances"]);
+  const known = new Set<string>([
+    ...stages,
+    "cluster",
+    "boots",
+    "hooks-dir",
+    "labels",
+    "memory",
+    "cpus",
+    "cpu",
+    "instances",
+  ]);
   for (const key of Object.keys(given)) if (!known.has(key)) throw new Error(`host ${name}: ${key} is not known`);
   return {
     name,
-    labels: { cluster: String(given["cluster"] ?? "c1"), pod: "p1", zone: "z1" },
+    labels: {
+      ...{ cluster: String(given["cluster"] ?? "c1"), pod: "p1", zone: "z1" },
+      ...(given["labels"] as Record<string, string> | undefined),
+    },
     hooks,
     problems,
     ...(given["hooks-dir"] === undefined ? {} : { dirProblem: String(given["hooks-dir"]) }),

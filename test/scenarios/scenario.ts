@@ -53,7 +53,9 @@ export function play(folder: string): { text: string; violations: readonly strin
   const perform = (entry: ScriptEntry) => {
     for (const sentence of [entry.do].flat()) {
       if (
-        !/^(start( |$)|pause|resume|abort|retry|skip|mark-done|override|look$|cordon \S+$|uncordon \S+$)/.test(sentence)
+        !/^(start( |$)|pause|resume|approve|abort|retry|skip|mark-done|override|look$|cordon \S+$|uncordon \S+$)/.test(
+          sentence,
+        )
       )
         world.note("script", "world", sentence);
       act(stage, sentence);

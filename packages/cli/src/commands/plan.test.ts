@@ -60,7 +60,7 @@ describe("options of a rolling run", () => {
       '--max-out-per rack: "0" is neither a number of hosts nor a share of them; write rack=1, or rack=25%',
     ],
     [["--max-clusters", "0"], '--max-clusters: "0" is no number of clusters; write a whole number from 1 on'],
-    [["--max-failures", "-1"], '--max-failures: "-1" is no number of hosts; write a whole number from 1 on'],
+    [["--max-failures", "-1"], '--max-failures: "-1" is no number of hosts; write a whole number from 0 on'],
     [["--bake", "10m"], "--bake: there is no canary to be watched; name it with --canary"],
     [["--canary", " "], "--canary: is empty; leave it out, or say what is meant"],
     [["--exclude", "a,,b"], '--exclude: "a,,b" has an empty name; separate names by one comma'],

@@ -54,7 +54,10 @@ export function declareRollingFlags(command: Command): Command {
     .addOption(new Option("--exclude <names>", "hosts of the scope that are left out").argParser(collect))
     .option("--canary <host>", "this host goes first, and alone")
     .option("--bake <duration>", "how long the canary is watched before anything else goes (default 0)")
-    .option("--max-failures <n>", "so many hosts may fail before the run pauses (default: the first one ends it)")
+    .option(
+      "--max-failures <n>",
+      "so many failed hosts pause the run; 0: the first one ends it (default 1; with --forced: none does)",
+    )
     .addOption(
       new Option("--approve <when>", "where the run waits for slipway run approve (default never)").choices([
         "never",
@@ -82,7 +85,7 @@ export function parseRollingFlags(flags: RollingFlags): RollingValues {
       return { label, maxHosts: number, percent };
     });
   if (flags.maxClusters !== undefined) values.maxClusters = countOf("--max-clusters", flags.maxClusters, "clusters");
-  if (flags.maxFailures !== undefined) values.maxFailures = countOf("--max-failures", flags.maxFailures, "hosts");
+  if (flags.maxFailures !== undefined) values.maxFailures = countOf("--max-failures", flags.maxFailures, "hosts", 0);
   if (flags.exclude !== undefined) values.exclude = namesOf("--exclude", flags.exclude);
   if (flags.bake !== undefined) {
     if (flags.canary === undefined) throw wrongUse("--bake: there is no canary to be watched", "name it with --canary");
@@ -124,8 +127,8 @@ function limitOf(flag: string, text: string, fix: string): { number: number; per
   return { number: 0, percent: value };
 }
 
-function countOf(flag: string, text: string, what: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text))
-    throw wrongUse(`${flag}: "${text}" is no number of ${what}`, "write a whole number from 1 on");
+function countOf(flag: string, text: string, what: string, least = 1): number {
+  if (!/^\d{1,6}$/.test(text) || Number(text) < least)
+    throw wrongUse(`${flag}: "${text}" is no number of ${what}`, `write a whole number from ${least} on`);
   return Number(text);
 }

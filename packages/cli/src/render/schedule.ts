@@ -42,7 +42,7 @@ function limitsOf({ options }: operatorWire.PlanView, schedule: Schedule): strin
     const bake = Number(options.bakeMs);
     parts.push(`canary ${clean(options.canary)}${bake > 0 ? `, watched for ${durationText(bake)}` : ""}`);
   }
-  if (options && options.maxFailures > 0) parts.push(`pauses after ${count(options.maxFailures, "failure")}`);
+  if (options?.maxFailures) parts.push(`pauses after ${count(options.maxFailures, "failure")}`);
   if (options?.approve === "each-wave") parts.push("waits for slipway run approve before each wave");
   if (options?.approve === "after-canary") parts.push("waits for slipway run approve after the canary");
   if (options?.window) parts.push(`window ${clean(options.window)}`);

@@ -6,6 +6,7 @@ import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import type { Reason, RunOptions, Scope } from "../domain/words.ts";
 import { hostState, type Line } from "../engine/describe.ts";
 import { reportOf, type StageReport, stagesOf } from "../engine/report.ts";
+import { pausedReason } from "../engine/result.ts";
 import type { FleetEntry } from "../fleet/registry.ts";
 import type { AuditRecord } from "../store/audit.ts";
 import type { LedgerRow } from "../store/runs.ts";
@@ -56,12 +57,7 @@ function pauseReason(run: Run): Reason | undefined {
   if (run.held) return run.held;
   if (!run.paused) return undefined;
   const { who, reason } = run.paused;
-  return {
-    rule: "paused",
-    subject: `run ${run.spec.run}`,
-    text: `paused by ${who}${reason ? `: ${reason}` : ""}`,
-    fix: `slipway run resume ${run.spec.run}`,
-  };
+  return { ...pausedReason(run), text: `paused by ${who}${reason ? `: ${reason}` : ""}` };
 }
 
 function hostView(host: HostRun, waits: readonly Wait[], detail: Detail, limit: number, percentOf: PercentOf) {
@@ -163,9 +159,9 @@ export function optionsFrom(wire: operatorWire.RunOptions | undefined): Partial<
     "maxOutPercent",
     "maxClusters",
     "bakeMs",
-    "maxFailures",
   ] as const)
     if (Number(wire[name]) !== 0) out[name] = Number(wire[name]);
+  if (wire.maxFailures !== undefined) out["maxFailures"] = wire.maxFailures;
   for (const name of [
     ...(["onFailure", "op", "reboot", "return", "onDrainFailure"] as const),
     ...(["order", "canary", "approve", "window"] as const),

@@ -169,13 +169,28 @@ describe("a run", () => {
     `);
   });
 
-  test("stops at a failed Maintenance, leaves that host cordoned and the rest untouched", () => {
-    const w = world(["hv1", "hv2", "hv3"], (ref) =>
-      ref.host === "hv2" && ref.step === "Maintenance"
-        ? result({ verdict: "failed", exitCode: 3, reason: "exit status 3" })
-        : result(),
-    );
+  const failsOnHv2 = (ref: { host: string; step: string }) =>
+    ref.host === "hv2" && ref.step === "Maintenance"
+      ? result({ verdict: "failed", exitCode: 3, reason: "exit status 3" })
+      : result();
+
+  test("pauses at a failed Maintenance, and goes on without that host when told to", () => {
+    const w = world(["hv1", "hv2", "hv3"], failsOnHv2);
     w.start();
+    w.settle();
+    const outcomes = () => w.coordinator.run("r1")?.hosts.map((h) => h.outcome);
+    expect([w.coordinator.run("r1")?.paused, outcomes()]).toEqual([
+      { who: "slipway", reason: "hv2 failed", finishes: true },
+      ["updated", "failed", undefined],
+    ]);
+    w.coordinator.command("r1", { kind: "resume", reason: "" }, "alice");
+    w.settle();
+    expect([w.coordinator.run("r1")?.outcome, outcomes()]).toEqual(["failed", ["updated", "failed", "updated"]]);
+  });
+
+  test("without a budget of failures stops at a failed Maintenance and leaves the rest untouched", () => {
+    const w = world(["hv1", "hv2", "hv3"], failsOnHv2);
+    w.start({ maxFailures: 0 });
     w.settle();
     const run = w.coordinator.run("r1");
     expect(run?.hosts.map((h) => [h.outcome, h.cordoned])).toEqual([

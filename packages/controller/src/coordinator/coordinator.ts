@@ -267,8 +267,11 @@ export class Coordinator {
         if (!run) break;
         const decision = this.#decide(run, fleet, now);
         if (decision.records.length > 0) {
+          const own = this.#updates.length;
           this.#append(id, decision.records);
           for (const { run: other, entry } of decision.takeovers) this.#close(other, entry, `taken over by run ${id}`);
+          // What is settled of another run counts once it is durable; that is decided on then.
+          if (this.#updates.slice(own).some((u) => u.run.spec.run !== id)) break;
           continue;
         }
         this.#waits.set(id, decision.waits);

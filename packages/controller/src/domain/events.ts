@@ -81,10 +81,11 @@ export type RunEvent =
       readonly type: "run-paused";
       readonly who: string;
       readonly reason: string;
-      /** Hosts whose turns have begun are finished all the same: the run paused by itself, with too many failures. */
+      /** Hosts that are out are finished all the same: the run paused by itself, with too many failures. */
       readonly finishes?: true;
     }
-  | { readonly type: "run-resumed"; readonly who: string }
+  /** `reason`: why, where the run went on by itself; absent for an operator's word. */
+  | { readonly type: "run-resumed"; readonly who: string; readonly reason?: string }
   | { readonly type: "run-held"; readonly reason: Reason }
   | { readonly type: "run-released"; readonly reason: string }
   | { readonly type: "run-abort"; readonly who: string; readonly now: boolean; readonly reason: string }

@@ -78,12 +78,12 @@ export interface Run {
   readonly scheduledT: number;
   /** Hosts up to this wave may go as far as an operator's word is needed. 1 from the start: that was the first word. */
   readonly approvedWave: number;
-  /** Hosts whose failure has paused the run already, so that it does not do so again. */
+  /** Hosts without which an operator went on: their failures do not count any more. */
   readonly forgiven: readonly string[];
   readonly state: RunState;
   readonly outcome?: RunOutcome;
   readonly details: string;
-  /** Paused by an operator; or by itself, and then hosts whose turns have begun finish them. */
+  /** Paused by an operator; or by itself, and then hosts that are out are finished. */
   readonly paused?: { who: string; reason: string; finishes?: true };
   /** Paused by itself because something is not known; released when it is. */
   readonly held?: Reason;

@@ -63,7 +63,10 @@ export interface RunOptions {
   /** This host goes first and alone, and nothing else goes before it has been back for `bakeMs`. Default none, 0. */
   readonly canary: string;
   readonly bakeMs: number;
-  /** So many hosts may fail before the run pauses. Default 0: not given, the first failure ends the run unless it is `forced`. */
+  /**
+   * With so many failed hosts the run pauses, see engine/course. 0: the first failure ends the run; with `forced`: none does anything to it.
+   * Default 1 for maintenance that is not `forced`, else 0.
+   */
   readonly maxFailures: number;
   /** Where the run waits for an operator's word. Default never. */
   readonly approve: "never" | "each-wave" | "after-canary";

@@ -2,10 +2,12 @@ import type { RunEvent } from "../domain/events.ts";
 import type { Run } from "../domain/run.ts";
 import type { RunOutcome, RunState } from "../domain/words.ts";
 import { outcomeWord } from "./result.ts";
+import { isOut } from "./rolling/fold.ts";
 
 /**
- * What becomes of the roll before any further host begins. An abort ends it; so does the first failure, unless the run goes on past
- * failures: then it pauses once there are too many. Hosts in hand are finished in each case. At most one event.
+ * What becomes of the roll before any further host begins. An abort ends it. Failures pause it once there are too many, and it goes on
+ * when enough of them have been settled; where there is no such budget, the first one ends it, unless the run is forced. Hosts that are
+ * out are finished in each case. At most one event.
  */
 export function courseOf(run: Run): RunEvent[] {
   const { state, hosts, spec, abort } = run;
@@ -14,22 +16,29 @@ export function courseOf(run: Run): RunEvent[] {
   const failed = hosts.filter((h) => h.outcome === "failed").map((h) => h.name);
   const isOver = hosts.every((h) => h.outcome !== undefined);
   if (state === "stopping" && failed.length === 0 && !isOver) return [to("rolling", "what had failed is tried again")];
-  if (state !== "rolling" || forced || failed.length === 0 || isOver) return [];
-  if (maxFailures > 0) return overBudget(run, failed);
+  if (state !== "rolling" || isOver) return [];
+  if (maxFailures > 0) return withinBudget(run, failed);
+  if (forced || failed.length === 0) return [];
   return [to("stopping", `${failed.join(", ")} failed and the run is not forced`)];
 }
 
-/** As many have failed as may since the last time, or the canary has. */
-function overBudget({ paused, forgiven, spec }: Run, failed: readonly string[]): RunEvent[] {
+/** As many have failed as may since an operator last went on without them, or the canary has. */
+function withinBudget(run: Run, failed: readonly string[]): RunEvent[] {
+  const { paused, forgiven, hosts, spec } = run;
   const { maxFailures, canary } = spec.options;
   const fresh = failed.filter((name) => !forgiven.includes(name));
   const isCanary = fresh.includes(canary);
-  if (paused || (fresh.length < maxFailures && !isCanary)) return [];
+  const isTooMany = fresh.length >= maxFailures || isCanary;
+  if (paused?.finishes) {
+    // What is tried again first has to show how it ends.
+    const isTried = hosts.some((h) => h.outcome === undefined && h.resumeAt !== undefined);
+    return isTooMany || isTried ? [] : [{ type: "run-resumed", who: "slipway", reason: "the failures are settled" }];
+  }
+  if (paused || !isTooMany || hosts.every((h) => h.outcome !== undefined || isOut(h))) return [];
   const what = isCanary
     ? `the canary ${canary} failed`
-    : `${fresh.join(", ")} failed, and the run pauses after ${maxFailures} ${maxFailures === 1 ? "failure" : "failures"}`;
-  const ways = `slipway run retry or skip ${spec.run} HOST, then resume it, or resume it without ${fresh.length === 1 ? "that host" : "those hosts"}`;
-  return [{ type: "run-paused", who: "slipway", reason: `${what}; ${ways}`, finishes: true }];
+    : `${fresh.join(", ")} failed${fresh.length === 1 ? "" : `, and the run goes on past fewer than ${maxFailures} failures`}`;
+  return [{ type: "run-paused", who: "slipway", reason: what, finishes: true }];
 }
 
 /** Moves of the run as a whole, once no host has anything to record. */

@@ -13,7 +13,7 @@ import { restore } from "./evacuate/restore.ts";
 import { isFresh } from "./fresh.ts";
 import { controllerResult, endOf, pausedReason } from "./result.ts";
 import { isAboutTurns, mayBegin } from "./rolling/begin.ts";
-import { hasBegun } from "./rolling/fold.ts";
+import { hasBegun, isOut } from "./rolling/fold.ts";
 import { replan } from "./rolling/replan.ts";
 import { tellSlowness } from "./rolling/usual.ts";
 import { windowWait } from "./rolling/window.ts";
@@ -71,15 +71,15 @@ class Draft {
   #unknown: Reason | undefined;
   #acted = false;
   readonly #run: Run;
-  /** As hosts see it whose turns have begun: a run that paused by itself lets them finish. */
-  readonly #inTurn: Run;
+  /** As hosts see it that are out: a run that paused by itself lets them finish. */
+  readonly #asOut: Run;
   readonly #fleet: FleetView;
   readonly #now: number;
 
   constructor(run: Run, fleet: FleetView, now: number) {
     this.#run = run;
     const { paused, ...going } = run;
-    this.#inTurn = paused?.finishes ? going : run;
+    this.#asOut = paused?.finishes ? going : run;
     this.#fleet = fleet;
     this.#now = now;
   }
@@ -128,7 +128,7 @@ class Draft {
     const run = this.#run;
     if (host.steps.length > host.from) return true;
     if (run.schedule === undefined && host.wave !== wave) return false;
-    if (run.schedule && run.paused && !host.began) {
+    if (run.schedule && run.paused && !isOut(host)) {
       this.#wait(host, pausedReason(run));
       return false;
     }
@@ -257,7 +257,7 @@ class Draft {
   }
 
   #seenBy(host: HostRun): Run {
-    return host.began ? this.#inTurn : this.#run;
+    return isOut(host) ? this.#asOut : this.#run;
   }
 
   /** What a step in hand needs. */

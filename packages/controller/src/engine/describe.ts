@@ -5,7 +5,7 @@ import { type HostRun, hostOf, type Run, stepInHand } from "../domain/run.ts";
 import { type Reason, steps } from "../domain/words.ts";
 import { describeAction } from "./describe-action.ts";
 import { describeRolling } from "./describe-rolling.ts";
-import { outcomeWord } from "./result.ts";
+import { outcomeWord, pausedReason } from "./result.ts";
 import { serviceName } from "./services/concern.ts";
 
 /** One line of a run's log: what operators read, grep, and what the golden files compare. */
@@ -41,9 +41,14 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
     case "run-ended":
       return [{ subject: run, text: `${before?.state} => ended: ${event.outcome} (${event.details})` }];
     case "run-paused":
-      return [{ subject: run, text: `paused by ${event.who}${tail(event.reason)}` }];
+      return [
+        {
+          subject: run,
+          text: `paused by ${event.who}${tail(event.reason)}${event.finishes ? `; ${pausedReason(after).fix}` : ""}`,
+        },
+      ];
     case "run-resumed":
-      return [{ subject: run, text: `resumed by ${event.who}` }];
+      return [{ subject: run, text: `resumed by ${event.who}${tail(event.reason ?? "")}` }];
     case "run-replanned":
     case "run-approved":
       return describeRolling(run, event);

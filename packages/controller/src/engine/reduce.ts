@@ -61,7 +61,6 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         return {
           ...current,
           paused: { who: e.who, reason: e.reason, ...(e.finishes ? { finishes: true } : {}) },
-          ...(e.finishes ? { forgiven: failedIn(current) } : {}),
         };
       case "run-replanned":
         return replanned(current, e.schedule, t);
@@ -69,7 +68,7 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         return approved(current, e);
       case "run-resumed": {
         const { paused: _, ...rest } = current;
-        return rest;
+        return e.reason === undefined ? { ...rest, forgiven: failedIn(current) } : rest;
       }
       case "run-held":
         return { ...current, held: e.reason };

@@ -29,8 +29,17 @@ export function pausedReason(run: Run): Reason {
     rule: "paused",
     subject: `run ${run.spec.run}`,
     text: `the run was paused by ${who}${reason ? `: ${reason}` : ""}`,
-    fix: `slipway run resume ${run.spec.run}`,
+    fix: waysOn(run),
   };
+}
+
+/** How a paused run goes on: one that paused because of failures does by itself when they are mended. */
+function waysOn({ spec: { run: id }, hosts, paused, forgiven }: Run): string {
+  const resume = `slipway run resume ${id}`;
+  if (!paused?.finishes) return resume;
+  const fresh = hosts.filter((h) => h.outcome === "failed" && !forgiven.includes(h.name)).map((h) => h.name);
+  const [whom, it] = fresh.length === 1 ? [fresh[0], "it"] : ["HOST", "them"];
+  return `mend ${it}, then slipway run retry ${id} ${whom} (or skip, mark-done); or go on without ${it}: ${resume}; or end the run: slipway run abort ${id}`;
 }
 
 const doneWords: Readonly<Record<RunOptions["op"], string>> = {

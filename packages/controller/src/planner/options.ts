@@ -6,14 +6,15 @@ import { defaultOptions, type RunOptions, type Scope } from "../domain/words.ts"
 const MAX_DURATION_MS = 7 * 86_400_000;
 
 /**
- * Fills in defaults and checks; the order of hosts that are not named one by one is free. Errors: `bad-input`, among them CloudStack's rule that the timeout must not be below the
- * ping interval (equal is allowed, as its guide says).
+ * Fills in defaults and checks; the order of hosts that are not named one by one is free. Errors: `bad-input`, among them CloudStack's
+ * rule that the timeout must not be below the ping interval (equal is allowed, as its guide says).
  */
 export function optionsOf(given: Partial<Omit<RunOptions, "args">>, scope?: Scope): RunOptions {
   const options: RunOptions = {
     ...defaultOptions,
     ...(scope && scope.kind !== "hosts" ? { order: "free" } : {}),
     ...(given.op === "reboot" ? { reboot: "always" } : {}),
+    ...(isMaintenance(given.op) && given.forced !== true ? { maxFailures: 1 } : {}),
     ...given,
     args: splitPayload(given.payload ?? ""),
   };
@@ -76,6 +77,10 @@ function checkLimits(options: RunOptions, given: Partial<RunOptions>): void {
 
 /** Of options for which 0 means that they are not given. */
 const mayBeZero = new Set(["maxOutPercent", "bakeMs", "maxFailures"]);
+
+function isMaintenance(op: RunOptions["op"] = defaultOptions.op): boolean {
+  return op === "hooks" || op === "reboot";
+}
 
 function least(name: string): number {
   return mayBeZero.has(name) ? 0 : 1;

@@ -7,6 +7,11 @@ export function hasBegun(host: HostRun): boolean {
   return host.outcome !== undefined || host.cordoned || host.steps.length > host.from || host.resumeAt !== undefined;
 }
 
+/** Has it gone out in this attempt, or does it go on behind that? */
+export function isOut(host: HostRun): boolean {
+  return host.cordoned || host.resumeAt !== undefined || host.steps.slice(host.from).some((s) => s.step === "cordon");
+}
+
 /** From here on the run goes by `schedule`: hosts to come are in its order and waves, behind those that have begun. */
 export function replanned(run: Run, schedule: Schedule, t: number): Run {
   const turns = new Map(schedule.turns.map((turn, i) => [turn.host, { i, wave: turn.wave }]));

@@ -4,6 +4,7 @@ import type { FleetView } from "../../domain/fleet.ts";
 import type { HostRun, Run } from "../../domain/run.ts";
 import { momentText, parseWindows, type Windows } from "../../domain/window.ts";
 import type { Reason } from "../../domain/words.ts";
+import { isOut } from "./fold.ts";
 
 /** A wall clock may be set at any time, so a window is looked at again after at most this long, in milliseconds. */
 const LOOK_AGAIN_MS = 60_000;
@@ -75,11 +76,6 @@ function turnOf(run: Run, host: HostRun, fleet: FleetView): Pick<Estimate, "p95M
     return { p95Ms: scheduled.p95Ms, basis: `as planned; ${measured}` };
   }
   return { p95Ms, basis: away ? `drain: ${drain.basis}; away: ${away.basis}` : drain.basis };
-}
-
-/** In this attempt it has gone out already, or goes on behind that. */
-function isOut(host: HostRun): boolean {
-  return host.cordoned || host.resumeAt !== undefined || host.steps.slice(host.from).some((s) => s.step === "cordon");
 }
 
 function reason(host: HostRun, text: string, fix: string): Reason {
