@@ -58,6 +58,8 @@ const plan = {
     p95Ms: 4_980_000n,
     consentsNeeded: ["db-1"],
     turnsMeasured: 1,
+    moves: [{ uuid: "u-web-1", name: "web-1", from: "hv4", to: "hv5", kind: "drain", wave: 1 }],
+    balance: { meanPercent: 48, leastPercent: 12, mostPercent: 61 },
   },
 };
 

@@ -24,7 +24,20 @@ export function scheduleHead(plan: operatorWire.PlanView, schedule: Schedule, co
       columns,
     ),
     ...titled("limits", limitsOf(plan, schedule), columns),
+    ...balanceLines(schedule, columns),
   ];
+}
+
+/** Nothing where no instance moves: then it stays as it is. */
+function balanceLines({ balance, moves }: Schedule, columns: number): string[] {
+  if (balance === undefined || moves.length === 0) return [];
+  const { meanPercent, leastPercent, mostPercent } = balance;
+  const words = [
+    `hosts ${meanPercent} % full on average,`,
+    `the fullest ${mostPercent} %,`,
+    `the emptiest ${leastPercent} %`,
+  ];
+  return titled("after it", words, columns);
 }
 
 function limitsOf({ options }: operatorWire.PlanView, schedule: Schedule): string[] {

@@ -60,7 +60,13 @@ export function scheduleView(schedule: Schedule, assumed: readonly string[] = []
     ...{ maxOut: { ...maxOut }, domains: domains.map((d) => ({ ...d })), maxClusters, floorMoves },
     ...{ floorMs: big(schedule.floorMs), expectedMs: big(schedule.expectedMs), p95Ms: big(schedule.p95Ms) },
     ...{ consentsNeeded: [...consentsNeeded], turnsMeasured: turns.length - assumed.length },
+    ...(schedule.balance ? { balance: balanceView(schedule.balance) } : {}),
   };
+}
+
+function balanceView({ mean, least, most }: NonNullable<Schedule["balance"]>) {
+  const percent = (share: number) => Math.round(share * 100);
+  return { meanPercent: percent(mean), leastPercent: percent(least), mostPercent: percent(most) };
 }
 
 /** The pool that a schedule was made of. */

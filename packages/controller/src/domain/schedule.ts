@@ -20,6 +20,8 @@ export interface Schedule {
   readonly p95Ms: number;
   /** Instances (names) that are to be stopped and to which nobody has consented yet. */
   readonly consentsNeeded: readonly string[];
+  /** How full hosts are when all is done, as shares of their memory (0 to 1); hosts that are cordoned or away do not count. */
+  readonly balance?: { readonly mean: number; readonly least: number; readonly most: number };
   /** What it was made for, by host. Absent in a schedule from before there was one: it is never judged then. */
   readonly basis?: Readonly<Record<string, HostBasis>>;
 }

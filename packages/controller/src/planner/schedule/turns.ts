@@ -57,6 +57,7 @@ export function turnsOf(plan: RollingPlan, snapshot: PoolSnapshot, names: Names,
     expectedMs: Math.round(plan.makespanMs),
     p95Ms: Math.round(plan.p95Ms),
     consentsNeeded: consents(plan.consentsNeeded),
+    balance: plan.balance,
     basis: basisOf(snapshot),
   };
 }
