@@ -48,7 +48,7 @@ export class Coordinator {
   /** Runs that are over are not among `#runs`. */
   readonly #ledger = new OpenLedger((run) => (this.#runs.get(run)?.state ?? "ended") === "ended");
   readonly #desk: EffectDesk;
-  readonly #gateLock = new GateLock();
+  readonly #gateLock: GateLock;
   readonly #samples = new Samples();
   readonly #durations = new DurationBook();
   readonly #decide: typeof decide;
@@ -63,10 +63,11 @@ export class Coordinator {
   #deciding = false;
   #inTrouble = false;
 
-  /** `decideNext` is the engine; simulations put a broken one in its place to see that it is caught. */
-  constructor(ports: CoordinatorPorts, decideNext: typeof decide = decide) {
+  /** `decideNext` is the engine; simulations put a broken one in its place, or in that of the lock, to see that it is caught. */
+  constructor(ports: CoordinatorPorts, decideNext: typeof decide = decide, gateLock = new GateLock()) {
     this.#ports = ports;
     this.#decide = decideNext;
+    this.#gateLock = gateLock;
     this.#desk = new EffectDesk(ports, this.#gateLock, {
       gateAnswered: (ref, answer) => this.#gateAnswered(ref, answer),
       gateOutdated: (ref) => this.#touch(ref.run),

@@ -10,13 +10,17 @@ const all: Concern = { isWatched: true, hasServices: true, isOwed: true };
 function next(
   steps: StepName[],
   concern: Partial<Concern> = {},
-  more: { op?: RunOptions["op"]; failed?: StepName; abort?: boolean } = {},
+  more: { op?: RunOptions["op"]; failed?: StepName; abort?: boolean; resumeAt?: StepName; rerun?: boolean } = {},
 ) {
   const done = steps.map((step): StepRecord => {
-    const result = controllerResult(step === more.failed ? "failed" : "ok", "", 0, 0);
+    const plain = controllerResult(step === more.failed ? "failed" : "ok", "", 0, 0);
+    const requests = { ...plain.requests, rebootRequired: true, rerunAfterReboot: true };
+    const result = more.rerun && step === "Maintenance" ? { ...plain, requests } : plain;
     return { host: "hv1", step, attempt: 1, startedT: 0, startedAt: 0, endedT: 0, result };
   });
-  const host = { name: "hv1", steps: done, from: 0, checked: true, began: true, cordoned: true } as unknown as HostRun;
+  const at = more.resumeAt ? { resumeAt: more.resumeAt } : {};
+  const is = { name: "hv1", steps: done, from: 0, checked: true, began: true, cordoned: true, ...at };
+  const host = is as unknown as HostRun;
   const options = { ...defaultOptions, op: more.op ?? "hooks" };
   const abort = more.abort ? { abort: { who: "alice", now: false, reason: "" } } : {};
   const run = { spec: { run: "r1", options }, state: "rolling", hosts: [host], ...abort } as unknown as Run;
@@ -75,4 +79,21 @@ test("a drain ends with its services down, a restore begins with them", () => {
   expect(next([], all, { op: "restore" })).toBe("services-start");
   expect(next([], { isWatched: true }, { op: "restore" })).toBe("heal");
   expect(next([], {}, { op: "restore" })).toBe("restore");
+});
+
+test("work that is tried again on a host that is out is asked about first: it may have booted since", () => {
+  expect(next([], all, { resumeAt: "Maintenance" })).toBe("recheck");
+  expect(next([], { hasServices: true }, { resumeAt: "Maintenance" })).toBe("services-stop");
+  expect(next([], {}, { resumeAt: "Maintenance" })).toBe("Maintenance");
+  expect(next(["recheck", "services-stop"], all, { resumeAt: "reboot" })).toBe("reboot");
+  expect(next(["recheck", "services-stop", "reboot"], all, { resumeAt: "reboot" })).toBe("services-start");
+  expect(next([], all, { resumeAt: "restore" })).toBe("restore");
+});
+
+test("a boot starts services: they stop again before Maintenance runs again after it", () => {
+  const booted: StepName[] = [...stopped, "Maintenance", "reboot"];
+  expect(next(booted, all, { rerun: true })).toBe("recheck");
+  expect(next([...booted, "recheck", "services-stop"], all, { rerun: true })).toBe("Maintenance");
+  expect(next([...booted, "recheck", "services-stop", "Maintenance"], all, { rerun: true })).toBe("reboot");
+  expect(next(booted, {}, { rerun: true })).toBe("Maintenance");
 });

@@ -34,7 +34,7 @@ const noConcern: Concern = { isWatched: false, hasServices: false, isOwed: false
  *
  *   preflight: inspect -> PreFlight -> (checked)
  *   turn:      inspect -> PreMaintenance -> gate -> cordon -> drain [-> recheck] [-> services-stop]
- *              -> Maintenance [-> reboot [-> Maintenance]]
+ *              -> Maintenance [-> reboot [[-> recheck] [-> services-stop] -> Maintenance]]
  *              [-> services-start] [-> heal] -> restore -> uncordon -> PostMaintenance -> updated
  *              (a run whose work is a reboot has it in the place of Maintenance)
  *
@@ -142,7 +142,9 @@ function afterInTurn(
   last: StepRecord | undefined,
   concern: Concern,
 ): Next {
-  if (last === undefined) return step(host.resumeAt ?? "inspect");
+  const { resumeAt = "inspect" } = host;
+  // A host that is out may have booted since: what had been taken down with it may be up again, and others down.
+  if (last === undefined) return isWork(resumeAt) ? leaves(concern, "drain", resumeAt) : step(resumeAt);
   switch (last.step) {
     case "inspect":
       return withoutWork(run, last) ?? step("PreMaintenance");
@@ -157,12 +159,14 @@ function afterInTurn(
     case "services-stop":
       // Withdrawn: the answer that it rested on had grown old.
       if (last.step !== "drain" && !last.result) return step("recheck");
-      return leaves(concern, last.step, run.spec.options.op === "reboot" ? "reboot" : "Maintenance");
+      return leaves(concern, last.step, workOf(run, host, walk));
     case "Maintenance":
       if (rebootDue(run, walk)) return step("reboot");
-      return last.result?.rebootedAsAsked && rerunDue(walk) ? step("Maintenance") : comesBack(concern);
+      return last.result?.rebootedAsAsked && rerunDue(walk)
+        ? leaves(concern, "drain", "Maintenance")
+        : comesBack(concern);
     case "reboot":
-      return rerunDue(walk) ? step("Maintenance") : comesBack(concern);
+      return rerunDue(walk) ? leaves(concern, "drain", "Maintenance") : comesBack(concern);
     case "services-start":
       return comesBack(concern, last.step);
     case "heal":
@@ -177,6 +181,12 @@ function afterInTurn(
     case "move":
       throw new Error(`host ${host.name} of run ${run.spec.run}: PreFlight inside a turn`);
   }
+}
+
+/** What an empty host is to be worked on with: what a retry goes on with, else what the run is for. */
+function workOf(run: Run, { resumeAt }: HostRun, walk: readonly StepRecord[]): StepName {
+  if (resumeAt !== undefined && isWork(resumeAt) && !walk.some((s) => isWork(s.step))) return resumeAt;
+  return run.spec.options.op === "reboot" ? "reboot" : "Maintenance";
 }
 
 /** Why a host has nothing to be done on it. */
