@@ -1,10 +1,6 @@
-import { plainHost, plainInstance, type SimulatedHost, type SimulatedInstance } from "@slipway/agent";
+import { plainHost, type SimulatedHost, type SimulatedInstance } from "@slipway/agent";
 import { defaultPool, type PoolConfig } from "@slipway/controller";
-import type { InstanceVerb } from "@slipway/shared";
-import type { Yaml } from "./pool.ts";
-
-type Disk = SimulatedInstance["disks"][number];
-type Device = SimulatedInstance["devices"][number];
+import { instanceOf, type Yaml } from "@slipway/simulator";
 
 /** `memory: 16` (GiB), `cpus`, `cpu` (names of models that it can run; the first one is its own). */
 export function hypervisor(name: string, given: Yaml): SimulatedHost {
@@ -32,45 +28,6 @@ export function instances(
     for (const [name, how] of Object.entries((given?.["instances"] ?? {}) as Record<string, unknown>))
       out.push({ host, instance: instanceOf(name, typeof how === "object" ? (how as Yaml) : { memory: how }) });
   return out;
-}
-
-/** An instance is numbered by the digits of its name, so that keys in logs can be read. */
-export function uuidOf(name: string): string {
-  return `00000000-0000-4000-8000-${name.replace(/\D/g, "").padStart(12, "0")}`;
-}
-
-export function instanceOf(name: string, given: Yaml): SimulatedInstance {
-  const metadata: Record<string, string> = {};
-  for (const key of ["policy", "apart", "group", "home", "tier", "weight", "requires"])
-    if (given[key] !== undefined) metadata[key] = String(given[key]);
-  const isLocal = given["disk"] === "local";
-  const disk: Partial<Disk> = {
-    target: "vda",
-    device: "disk",
-    kind: "file",
-    source: `/vm/${name}.qcow2`,
-    pool: "vm",
-    sharedAs: isLocal ? "" : "netfs simulated:/vm",
-    readonly: false,
-    shareable: false,
-    sizeMib: 4_096,
-  };
-  const device: Partial<Device> = { kind: "pci", name: String(given["device"]) };
-  const verbs = (key: string) => [given[key] ?? []].flat() as InstanceVerb[];
-  return {
-    ...plainInstance(uuidOf(name), name),
-    memoryMib: Number(given["memory"] ?? 1) * 1_024,
-    state: String(given["state"] ?? "running"),
-    metadata,
-    disks: [disk as Disk],
-    devices: given["device"] === undefined ? [] : [device as Device],
-    cpuModel: String(given["cpu"] ?? ""),
-    fail: verbs("fails"),
-    stuck: verbs("stuck"),
-    slow: Number(given["slow"] ?? 1),
-    autostart: given["autostart"] === true,
-    persistent: given["transient"] !== true,
-  };
 }
 
 /** `pool: { per-host: 1, stuck: 20s, attempts: 3, spare-hosts: 0 }`: what the pool file says besides its defaults. */

@@ -1,7 +1,7 @@
 import type { SimulatedInstance } from "@slipway/agent";
 import type { PoolConfig, QuorumConfig, RunOptions } from "@slipway/controller";
 import { type Stage, stages } from "@slipway/shared";
-import type { HookRun, HostScript, SystemScript } from "@slipway/simulator";
+import { duration, type HookRun, type HostScript, type SystemScript, type Yaml } from "@slipway/simulator";
 import { hypervisor, instances, poolFile } from "./instances.ts";
 
 /** What a pool.yaml says. */
@@ -18,8 +18,6 @@ export interface Pool {
   readonly systems: readonly SystemScript[];
 }
 
-export type Yaml = Record<string, unknown>;
-
 /** Deadlines short enough for a log to be read; a scenario may change each of them. */
 const OPTIONS: Partial<RunOptions> = {
   timeoutMs: 60_000,
@@ -31,14 +29,6 @@ const OPTIONS: Partial<RunOptions> = {
 };
 
 const HOOKS: Yaml = { PreFlight: "2s", PreMaintenance: "1s", Maintenance: "20s", PostMaintenance: "2s" };
-
-/** "90s", "5m", "2h" in milliseconds. */
-export function duration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
-  if (match === null) throw new Error(`${JSON.stringify(text)} is no duration`);
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match[2] as "ms" | "s" | "m" | "h"];
-  return Math.round(Number(match[1]) * unit);
-}
 
 /** A hook: `20s`, `never`, or a mapping with takes, exit, signal, says, asks (lines to SLIPWAY_OUTPUT), ignores: TERM. */
 function hookRun(given: unknown): HookRun {

@@ -1,6 +1,12 @@
 export type { HookRun } from "./executor.ts";
 export { isAlive, memoryOf } from "./guests.ts";
 export type { HostScript } from "./host.ts";
+export { act, type Stage } from "./script/actions.ts";
+export { ScriptedChance } from "./script/chance.ts";
+export { instanceOf, uuidOf, type Yaml } from "./script/instances.ts";
+export { endOf, logLine, whereabouts } from "./script/log.ts";
+export { isAtRest, Script, type ScriptEntry } from "./script/script.ts";
+export { duration } from "./script/words.ts";
 export type { ServiceFate } from "./services.ts";
 export type { GroupScript, Sight, SystemScript } from "./systems.ts";
 export { type Chance, type LogLine, type Variant, World } from "./world.ts";

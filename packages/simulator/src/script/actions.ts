@@ -1,83 +1,15 @@
-import { type GateAnswer, type GateQuestion, type Scope, scopeOf } from "@slipway/controller";
-import type { Chance, HostScript, World } from "@slipway/simulator";
+import { type RunOptions, type Scope, scopeOf } from "@slipway/controller/internals";
+import type { HostScript } from "../host.ts";
+import type { World } from "../world.ts";
+import type { ScriptedChance } from "./chance.ts";
 import { guestSentences } from "./guest-actions.ts";
-import { duration, type Pool } from "./pool.ts";
-
-/** Ports on which nothing goes wrong but what the script says. */
-export class ScriptedChance implements Chance {
-  /** Messages to lose or to repeat: what they must contain, and how many of them. */
-  readonly messages: { contains: string; copies: number; left: number }[] = [];
-  readonly agentCrashes: { host: string; when: string; what: string }[] = [];
-  readonly controllerCrashes: { when: string; what: string }[] = [];
-  gate: "ok" | "tight" | "deny" | "unknown" = "ok";
-  /** What is denied of a recheck or a heal, and why; each is let go on by default. */
-  readonly denied = new Map<string, string>();
-  hintsLost = false;
-
-  latencyMs(): number {
-    return 10;
-  }
-  redialMs(): number {
-    return 1_000;
-  }
-  flushDelayMs(): number {
-    return 0;
-  }
-  restartDelay(): number {
-    return 1_000;
-  }
-  message(what: () => string): { copies: number; delayMs: number } {
-    if (this.messages.length === 0) return { copies: 1, delayMs: 0 };
-    const text = what();
-    const rule = this.messages.find((m) => m.left > 0 && text.includes(m.contains));
-    if (rule === undefined) return { copies: 1, delayMs: 0 };
-    rule.left--;
-    return { copies: rule.copies, delayMs: rule.copies > 1 ? 500 : 0 };
-  }
-  agentGoesFirst(): boolean {
-    return true;
-  }
-  hintLost(): boolean {
-    return this.hintsLost;
-  }
-  agentCrash(host: string, when: string, what: string): boolean {
-    return take(this.agentCrashes, (c) => c.host === host && c.when === when && what.includes(c.what)) !== undefined;
-  }
-  controllerCrash(when: string, what: string): boolean {
-    return take(this.controllerCrashes, (c) => c.when === when && what.includes(c.what)) !== undefined;
-  }
-  gateFate(): { delayMs: number } {
-    return { delayMs: 50 };
-  }
-  gateAnswer(host: string, about: GateQuestion["about"]): GateAnswer {
-    if (about !== "gate") {
-      const denial = this.denied.get(about);
-      const rule = about === "heal" ? "not-healed" : "quorum";
-      return denial === undefined
-        ? { verdict: "ok", reasons: [] }
-        : { verdict: "deny", reasons: [{ rule, subject: host, text: denial, fix: "" }] };
-    }
-    const text = {
-      ok: "",
-      tight: `${host}: etcd keeps its quorum, with nothing to spare`,
-      deny: `${host}: etcd would lose its quorum`,
-      unknown: `${host}: etcd does not answer`,
-    }[this.gate];
-    const reasons = text === "" ? [] : [{ rule: "quorum", subject: host, text, fix: "look at etcd" }];
-    return { verdict: this.gate, reasons };
-  }
-}
-
-/** Takes the first that fits out of a list. */
-function take<T>(list: T[], fits: (entry: T) => boolean): T | undefined {
-  const at = list.findIndex(fits);
-  return at < 0 ? undefined : list.splice(at, 1)[0];
-}
+import { duration } from "./words.ts";
 
 export interface Stage {
   readonly world: World;
   readonly chance: ScriptedChance;
-  readonly pool: Pool;
+  /** Of every run that is started, unless a sentence says otherwise. */
+  readonly options: Partial<RunOptions>;
   /** Runs that were asked for, in order. */
   readonly runs: string[];
 }
@@ -99,11 +31,11 @@ const sentences: readonly [string, Doing][] = [
   ...guestSentences,
   [
     `start(?: (r\\d+))?(?: (hosts|clusters) (\\S+))?( forced)?(?: with timeout (\\S+))?`,
-    ({ world, pool, runs }, [, run = "r1", kind = "zones", names = "z1", forced, timeout]) => {
+    ({ world, options: usual, runs }, [, run = "r1", kind = "zones", names = "z1", forced, timeout]) => {
       const scope: Scope = { kind: kind as Scope["kind"], names: names.split(",") };
       if (!runs.includes(run)) runs.push(run);
       const options = {
-        ...pool.options,
+        ...usual,
         ...(forced ? { forced: true } : {}),
         ...(timeout ? { timeoutMs: duration(timeout) } : {}),
       };
