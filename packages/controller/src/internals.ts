@@ -1,6 +1,7 @@
 // Parts of the controller for who runs it in a simulated world: the same code, with other things behind its ports. Nothing of it
 // listens, connects or needs a database. Nothing that anybody else may rely on.
 
+export { planView } from "./api/plan-views.ts";
 export { optionsFrom } from "./api/views.ts";
 export { Coordinator, type CoordinatorPorts } from "./coordinator/coordinator.ts";
 export { MemoryStore } from "./coordinator/memory-store.ts";
@@ -12,7 +13,15 @@ export type { EffectRef } from "./domain/fleet.ts";
 export type { HostInventory } from "./domain/inventory.ts";
 export { defaultPool, type PoolConfig } from "./domain/pool.ts";
 export { noQuorum, type QuorumConfig } from "./domain/quorum.ts";
-export { type HostRun, hostOf, type LedgerRecord, type Run, recordOf, type StepRecord, stepInHand } from "./domain/run.ts";
+export {
+  type HostRun,
+  hostOf,
+  type LedgerRecord,
+  type Run,
+  recordOf,
+  type StepRecord,
+  stepInHand,
+} from "./domain/run.ts";
 export type { Schedule, ScheduleDifference, ScheduledMove, ScheduledTurn } from "./domain/schedule.ts";
 export { parseWindows } from "./domain/window.ts";
 export { isStepName, type RunOptions, type Scope, type StepName, steps } from "./domain/words.ts";

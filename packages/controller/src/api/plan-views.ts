@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { operatorWire } from "@slipway/shared/wire";
 import type { Roster } from "../coordinator/ports.ts";
+import type { PoolConfig } from "../domain/pool.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { Basis, Plan } from "../planner/plan.ts";
 import { plannedInstances } from "./inventory-views.ts";
@@ -44,7 +45,7 @@ export function planView(plan: Plan, roster: Pick<Roster, "inventories" | "pool"
     floor: plan.evacuation.floor,
     relaxations: plan.relaxations.map(reasonView),
     ...(plan.schedule ? { schedule: scheduleView(plan.schedule, plan.basis?.assumed) } : {}),
-    ...(withPool && plan.basis ? { pool: poolView(plan.basis) } : {}),
+    ...(withPool && plan.basis ? { pool: poolView(plan.basis, roster.pool()) } : {}),
   };
 }
 
@@ -70,7 +71,10 @@ function balanceView({ mean, least, most }: NonNullable<Schedule["balance"]>) {
 }
 
 /** The pool that a schedule was made of. */
-function poolView({ snapshot, uuids }: Basis): MessageInitShape<typeof operatorWire.PoolViewSchema> {
+function poolView(
+  { snapshot, uuids }: Basis,
+  { migration, capacity }: PoolConfig,
+): MessageInitShape<typeof operatorWire.PoolViewSchema> {
   return {
     hosts: snapshot.hosts.map((h) => ({
       ...{ name: h.name, labels: { ...h.labels }, state: h.state, vcpus: h.vcpus },
@@ -84,5 +88,11 @@ function poolView({ snapshot, uuids }: Basis): MessageInitShape<typeof operatorW
       ...{ affinity: i.affinity ?? "", home: i.home ?? "" },
     })),
     groups: (snapshot.quorumGroups ?? []).map((g) => ({ ...g, members: [...g.members] })),
+    limits: {
+      migrationsPerHost: migration.perHost,
+      migrationsPerTarget: migration.perTarget,
+      migrationsPerCluster: migration.perCluster,
+      spareHosts: capacity.spareHosts,
+    },
   };
 }
