@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
+import type { Run } from "../../domain/run.ts";
 import type { Schedule, ScheduledMove } from "../../domain/schedule.ts";
 import { optionsOf, scopeOf } from "../../planner/plan.ts";
 import { instance, TestPool, uuidOf } from "../../testing/pool.ts";
+import { scheduledTarget } from "./scheduled.ts";
 
 type Short = readonly [n: number, from: string, to: string, kind?: ScheduledMove["kind"], wave?: number];
 
@@ -129,4 +131,14 @@ describe("room", () => {
     // By the time of hv4 there is room without it; the schedule is followed all the same.
     expect(moved(pool).map((l) => l.slice(0, 15))).toEqual(["vm2: hv2 -> hv3", "vm1: hv4 -> hv1"]);
   });
+});
+
+test("what is planned anew meanwhile does not change a drain that goes on", () => {
+  const of = (n: number, from: string, to: string) => schedule(["hv1", "hv2"], [[n, from, to]]);
+  const first = of(1, "hv1", "hv3");
+  const next = { ...of(2, "hv2", "hv3"), turns: first.turns.slice(1) };
+  const run = { schedule: next, spec: { schedule: first } } as unknown as Run;
+  expect(scheduledTarget(run, uuidOf(1), "hv1")).toBe("hv3");
+  expect(scheduledTarget(run, uuidOf(2), "hv2")).toBe("hv3");
+  expect(scheduledTarget({ ...run, schedule: first }, uuidOf(2), "hv2")).toBeUndefined();
 });

@@ -1,12 +1,22 @@
 import type { FleetView } from "../../domain/fleet.ts";
 import type { HostRun, Run, StepRecord } from "../../domain/run.ts";
-import type { Schedule, ScheduledMove } from "../../domain/schedule.ts";
+import type { Schedule } from "../../domain/schedule.ts";
 import type { Aside } from "../../placement/index.ts";
 
 const drains = new WeakMap<Schedule, ReadonlyMap<string, string>>();
 
+/** The schedule with the turn of a host: a run that was planned anew while the turn went on has it in its first one only. */
+function scheduleWith(run: Run, host: string): { schedule: Schedule; wave: number } | undefined {
+  for (const schedule of [run.schedule, run.spec.schedule]) {
+    const turn = schedule?.turns.find((t) => t.host === host);
+    if (schedule && turn) return { schedule, wave: turn.wave };
+  }
+  return undefined;
+}
+
 /** Where the schedule of the run has an instance go when `from` is emptied; undefined where it says nothing of that. */
-export function scheduledTarget({ schedule }: Run, uuid: string, from: string): string | undefined {
+export function scheduledTarget(run: Run, uuid: string, from: string): string | undefined {
+  const schedule = scheduleWith(run, from)?.schedule;
   if (schedule === undefined) return undefined;
   let targets = drains.get(schedule);
   if (targets === undefined) {
@@ -32,23 +42,23 @@ function isThrough({ step, result }: StepRecord): boolean {
  * tried since the drain of `host` began, and came to nothing, says why.
  */
 export function asidesFor(run: Run, host: HostRun, fleet: FleetView): Aside[] {
-  const { schedule } = run;
-  if (schedule === undefined || !schedule.moves.some(makesRoom)) return [];
   const going = run.hosts.filter((h) => h.cluster === host.cluster && (h === host || isEmptied(h)));
-  const waves = new Set(going.map((h) => h.wave));
+  const moves = new Set(
+    going.flatMap((h) => {
+      const found = scheduleWith(run, h.name);
+      return found?.schedule.moves.filter((m) => m.kind === "make-room" && m.wave === found.wave) ?? [];
+    }),
+  );
+  if (moves.size === 0) return [];
   const members = new Set(fleet.inventoriesOf(host.cluster).map((p) => p.host));
   const since = host.steps.findLast((s) => s.step === "drain")?.startedT ?? Number.POSITIVE_INFINITY;
   const failed = run.hosts
     .flatMap((h) => h.settled)
     .filter((s) => s.purpose === "make-room" && s.outcome !== "moved" && s.t >= since);
-  return schedule.moves
-    .filter((m) => makesRoom(m) && waves.has(m.wave) && members.has(m.from))
+  return [...moves]
+    .filter((m) => members.has(m.from))
     .map((m) => {
       const last = failed.findLast((s) => s.uuid === m.uuid && s.to === m.to);
       return last ? { ...m, failed: last.reason } : m;
     });
-}
-
-function makesRoom({ kind }: ScheduledMove): boolean {
-  return kind === "make-room";
 }
