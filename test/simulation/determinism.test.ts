@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 import { runEvacuation } from "./evacuation.ts";
+import { runQuorum } from "./quorum.ts";
 import { lineText, runSeed } from "./seeded.ts";
 
 const worlds = [
   ["", runSeed],
   [" of a pool with instances", runEvacuation],
+  [" of a pool with quorums to keep", runQuorum],
 ] as const;
 
 function trace(seed: number, run = runSeed): string {

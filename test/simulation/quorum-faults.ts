@@ -78,6 +78,10 @@ export class QuorumTrouble {
     const healMs = random.pick([0, 2_000, 15_000, 60_000]);
     world.systems.healMs = () => (this.#stopped ? Math.min(healMs, 5_000) : random.int(healMs / 2, healMs));
     world.services.startsAtBoot = random.chance(0.5);
+    world.services.stopMs = random.pick([2_000, 2_000, 9_000]);
+    // One that has been added to its system and has never run.
+    const [first] = world.systems.systems();
+    if (first && random.chance(0.1 * weather.wildness)) world.systems.die(first.name, random.pick(first.hosts));
     world.services.fate = (host, { verb, service, timeoutMs }) => {
       if (this.#stopped) return undefined;
       if (verb === "service-check") return undefined;
@@ -176,24 +180,33 @@ export class QuorumTrouble {
         // In the middle: while a host of the same system is on its way out.
         const host = random.pick(this.#others(system));
         world.systems.die(system.name, host);
+        // A network that is cut: from one side nothing is to be seen of it.
+        if (random.chance(0.3)) this.#sees(system.name, "well");
         forAWhile(random.pick([10_000, 60_000, 150_000]), () => world.systems.revive(system.name, host));
         return;
       }
-      case "viewpoint": {
-        const views = world.quorum.probes.find((p) => p.name === system.name)?.views ?? 1;
-        const sight: Sight = views > 1 ? random.pick(["wrong", "old", "unknown"] as const) : "unknown";
-        const from = random.pick([...world.hosts.keys()]);
-        world.note("fault", from, `what it sees of ${system.name}: ${sight}`);
-        this.#flaky.set(system.name, { from, sight });
-        forAWhile(60_000, () => this.#flaky.delete(system.name));
+      case "viewpoint":
+        this.#sees(system.name, random.pick(["wrong", "old", "unknown"] as const));
         return;
-      }
       case "unreadable":
         world.note("fault", system.name, "nobody can read it");
         this.#unreadable.add(system.name);
         forAWhile(60_000, () => this.#unreadable.delete(system.name));
         return;
     }
+  }
+
+  /** One host does not see a system as it is; where one view has to do it sees nothing, for nobody could know better. */
+  #sees(system: string, sight: Sight): void {
+    const world = this.#world;
+    const probe = world.quorum.probes.find((p) => p.name === system);
+    const from = this.#random.pick(sight === "well" ? (probe?.from ?? []) : [...world.hosts.keys()]);
+    const seen = (probe?.views ?? 1) > 1 ? sight : "unknown";
+    world.note("fault", from, `what it sees of ${system}: ${seen}`);
+    this.#flaky.set(system, { from, sight: seen });
+    world.after(this.#random.int(500, 60_000), () => {
+      if (!this.#stopped) this.#flaky.delete(system);
+    });
   }
 
   #others(system: SystemScript): readonly string[] {

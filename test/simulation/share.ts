@@ -1,10 +1,11 @@
 import { expect } from "vitest";
 import { runEvacuation } from "./evacuation.ts";
+import { runQuorum } from "./quorum.ts";
 import { failureText, runSeed } from "./seeded.ts";
 
 /** `SLIPWAY_SEEDS=from-to` narrows or repeats; the default is what every commit is tested with. */
-export function seedRange(): { from: number; to: number } {
-  const [from = 1, to = from] = (process.env["SLIPWAY_SEEDS"] ?? "1-10000").split("-").map(Number);
+export function seedRange(count = 10_000): { from: number; to: number } {
+  const [from = 1, to = from] = (process.env["SLIPWAY_SEEDS"] ?? `1-${count}`).split("-").map(Number);
   if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || to < from)
     throw new Error("SLIPWAY_SEEDS: give a range such as 1-10000");
   return { from, to };
@@ -20,8 +21,13 @@ export function evacuateShare(part: number, parts: number): void {
   share(runEvacuation, "evacuation-*.test.ts", part, parts);
 }
 
-function share(run: typeof runSeed, files: string, part: number, parts: number): void {
-  const { from, to } = seedRange();
+/** Pools with replicated systems and services: these worlds are busier, and there are fewer of them. */
+export function quorumShare(part: number, parts: number): void {
+  share(runQuorum, "quorum-*.test.ts", part, parts, 1_000);
+}
+
+function share(run: typeof runSeed, files: string, part: number, parts: number, count?: number): void {
+  const { from, to } = seedRange(count);
   const tally: Record<string, number> = {};
   let runs = 0;
   for (let seed = from; seed <= to; seed++) {

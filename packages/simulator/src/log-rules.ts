@@ -14,8 +14,8 @@ const follows: Record<StepName, readonly StepName[]> = {
   "services-stop": ["Maintenance", "reboot", "services-start", "restore", "drain", "recheck"],
   move: [],
   // Directly again only after a reboot that the stage itself made, as it had announced.
-  Maintenance: ["reboot", "services-start", "heal", "restore", "drain", "Maintenance"],
-  reboot: ["Maintenance", "services-start", "heal", "restore", "drain"],
+  Maintenance: ["reboot", "recheck", "services-stop", "services-start", "heal", "restore", "drain", "Maintenance"],
+  reboot: ["recheck", "services-stop", "Maintenance", "services-start", "heal", "restore", "drain"],
   "services-start": ["heal", "restore"],
   heal: ["restore"],
   restore: ["uncordon"],
@@ -113,7 +113,10 @@ function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): 
   const first = op === "hooks" || op === "reboot" ? begins : [...begins, ...beginsAlone];
   // Instances may have been started on a host that had failed with its work; it is drained before the work is tried again.
   const isDrainedAgain = step === "drain" && host.cordoned && host.resumeAt !== undefined;
-  if (last === undefined) need(first.includes(step) || isDrainedAgain, "nothing begins with it");
+  // And it may have booted since, and run its services again.
+  const isWorkedOnAgain =
+    (step === "recheck" || step === "services-stop") && (host.resumeAt === "Maintenance" || host.resumeAt === "reboot");
+  if (last === undefined) need(first.includes(step) || isDrainedAgain || isWorkedOnAgain, "nothing begins with it");
   else if (step === "restore" && host.cordoned) need(last.step !== "uncordon", "after uncordon");
   else if (!(step === "inspect" && last.step === "PreFlight"))
     need(follows[last.step].includes(step), `after ${last.step}`);

@@ -11,8 +11,9 @@ const NOTICED_MS = { system: 0, host: 15_000, instance: 90_000 } as const;
 
 /** What a yes of the gate was made out of. */
 export interface Basis {
-  /** When it was begun to be read. */
+  /** When it was begun to be read, and when it was given. */
   readonly at: number;
+  readonly saidAt: number;
   /** Hosts that operators had cordoned then. */
   readonly operator: ReadonlySet<string>;
 }
@@ -42,8 +43,8 @@ export class QuorumChecker {
   }
 
   /** The gate has let a host go on. */
-  said(about: About, host: string, basis: Basis): void {
-    this.#yes.set(`${about} ${host}`, basis);
+  said(about: About, host: string, basis: Omit<Basis, "saidAt">): void {
+    this.#yes.set(`${about} ${host}`, { ...basis, saidAt: this.#world.now });
   }
 
   recorded(before: Run | undefined, after: Run, { event }: Recorded): void {
@@ -57,7 +58,10 @@ export class QuorumChecker {
         if (this.#world.overriding !== `${run}/${event.host}`)
           this.#complain(`run ${run}: ${event.step} of ${event.host} is overridden and no operator has said so`);
         // An operator's word: nothing is weighed that rests on it.
-        this.#yes.set(`${event.step} ${event.host}`, { at: Number.NEGATIVE_INFINITY, operator: new Set() });
+        this.#yes.set(`${event.step} ${event.host}`, {
+          ...{ at: Number.NEGATIVE_INFINITY, saidAt: Number.POSITIVE_INFINITY },
+          operator: new Set(),
+        });
         this.#overrides.push({ run, host: event.host, reason: event.reason });
         return;
       case "service-action-started": {
@@ -80,15 +84,14 @@ export class QuorumChecker {
     }
     const host = before.hosts.find((h) => h.name === name);
     const walk = host?.steps.slice(host.from) ?? [];
-    const isWork = step === "Maintenance" || step === "reboot";
-    if (isWork && !walk.some((s) => isWorkStep(s.step)) && host?.resumeAt === undefined) this.#isDown(name, step);
+    const last = walk.at(-1)?.step;
+    // One reboot ends what a Maintenance began; what follows a boot, or is tried again, has to be asked about again.
+    const isWork = isWorkStep(step) && !(step === "reboot" && last === "Maintenance");
+    if (isWork) this.#isDown(name, step);
     if (step === "uncordon") this.#isUp(name, after.spec.run);
     if (this.#world.systems.isEmpty) return;
     if (step === "cordon") this.#weigh(after, name, "gate", "goes out");
-    else if (
-      step === "services-stop" ||
-      (isWork && !walk.some((s) => s.step === "services-stop" || isWorkStep(s.step)))
-    ) {
+    else if (step === "services-stop" || (isWork && last !== "services-stop")) {
       this.#fresh(after, name, "recheck", `${step} begins`);
       this.#weigh(after, name, "recheck", `begins ${step}`);
     } else if (step === "uncordon") this.#hasHealed(after, name, walk);
@@ -98,9 +101,9 @@ export class QuorumChecker {
   #fresh(run: Run, host: string, about: About, what: string): void {
     if (this.#world.systems.isEmpty) return;
     const yes = this.#yes.get(`${about} ${host}`);
-    const age = this.#world.now - (yes?.at ?? 0);
+    const age = this.#world.now - (yes?.saidAt ?? 0);
     if (yes === undefined) this.#complain(`run ${run.spec.run}: ${host}: ${what} and no ${about} has agreed`);
-    else if (yes.at !== Number.NEGATIVE_INFINITY && age > FRESH_MS + SLACK_MS + READING_MS)
+    else if (age > FRESH_MS + SLACK_MS)
       this.#complain(`run ${run.spec.run}: ${host}: ${what} on a ${about} that is ${age} ms old`);
   }
 
@@ -272,9 +275,6 @@ export class QuorumChecker {
     }
   }
 }
-
-/** A reading may take so long, in milliseconds. */
-const READING_MS = 25_000;
 
 function isWorkStep(step: StepName): boolean {
   return step === "Maintenance" || step === "reboot";

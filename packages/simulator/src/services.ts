@@ -3,7 +3,11 @@ import type { SimHost } from "./host.ts";
 import type { World } from "./world.ts";
 
 /** What stopping and starting a service takes, in milliseconds. */
-const TAKES_MS = { "service-stop": 2_000, "service-start": 3_000, "service-check": 100 } as const;
+const TAKES_MS: Readonly<Record<ServiceSpec["verb"], number>> = {
+  "service-stop": 2_000,
+  "service-start": 3_000,
+  "service-check": 100,
+};
 
 /** How one action of an agent on a service ends. */
 export interface ServiceFate {
@@ -29,6 +33,8 @@ export class SimServices {
   readonly #orders = new Map<string, number>();
   /** How an action ends where it does not simply do what it should. */
   fate: (host: string, spec: ServiceSpec) => ServiceFate | undefined = () => undefined;
+  /** How long a stop takes, in milliseconds. */
+  stopMs = TAKES_MS["service-stop"];
   /** A boot starts what was stopped before it, as units do that are enabled. */
   startsAtBoot = false;
 
@@ -155,7 +161,8 @@ export class SimServices {
     // Stopped already, it is done with at once.
     if (verb === "service-stop" && this.#down.has(keyOf(host, spec)))
       return { takesMs: 100, verdict: "ok", reason: "it was stopped already", does: true, outlives: false };
-    return this.fate(host, spec) ?? { takesMs: TAKES_MS[verb], verdict: "ok", reason: "", does: true, outlives: false };
+    const takesMs = verb === "service-stop" ? this.stopMs : TAKES_MS[verb];
+    return this.fate(host, spec) ?? { takesMs, verdict: "ok", reason: "", does: true, outlives: false };
   }
 
   #do(host: string, spec: ServiceSpec): void {

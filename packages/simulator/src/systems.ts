@@ -45,8 +45,8 @@ interface Mutable {
   since: number;
 }
 
-/** What one viewpoint makes of a system: the truth, nothing, another member's state, or the state of before. */
-export type Sight = "true" | "unknown" | "wrong" | "old";
+/** What one viewpoint makes of a system: the truth, nothing, another member's state, the state of before, or all well. */
+export type Sight = "true" | "unknown" | "wrong" | "old" | "well";
 
 /** Replicated systems and groups as they truly are: members run, die by themselves, and need time to heal after a return. */
 export class SimSystems {
@@ -159,7 +159,8 @@ export class SimSystems {
     const key = `${system} ${from}`;
     const before = this.#before.get(key);
     if (sight === "old" && before !== undefined) return before;
-    const health = healthOf(truth, sight === "wrong" ? from : undefined);
+    const members = truth.members.map((m) => (sight === "well" ? { ...m, isUp: true, isWhole: true } : m));
+    const health = healthOf({ ...truth, members }, sight === "wrong" ? from : undefined);
     if (sight === "true") this.#before.set(key, health);
     return health;
   }

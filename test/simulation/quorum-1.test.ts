@@ -1,0 +1,4 @@
+import { test } from "vitest";
+import { quorumShare } from "./share.ts";
+
+test("simulated pools with quorums to keep hold every invariant, part 1 of 2", () => quorumShare(0, 2));
