@@ -11,6 +11,7 @@ import {
   type InventoryRecord,
   type KnownHost,
   optionsOf,
+  type Plan,
   planRun,
   platformFrom,
   type Run,
@@ -136,8 +137,8 @@ export class SimController {
     return value;
   }
 
-  /** Starts a run as the operator's API does. Errors: those of planner and coordinator. */
-  startRun(id: string, scope: Scope, options: Partial<RunOptions>, who: string): string | undefined {
+  /** What a run would do. Errors: those of the planner. */
+  plan(scope: Scope, options: Partial<RunOptions>): Plan | undefined {
     return this.use((coordinator) => {
       const around = {
         inventories: (cluster: string) => this.#inventories(this.#process, cluster),
@@ -147,15 +148,27 @@ export class SimController {
         wallMs: this.#wallMs(),
         durations: coordinator.durations,
       };
-      const plan = planRun(this.#known(coordinator), scope, optionsOf(options), around);
-      const { hosts, schedule } = plan;
-      for (const { text, fix } of plan.blockers)
-        this.#world.note("operator", "plan", `in the way: ${text}${fix && `; ${fix}`}`);
-      return coordinator.start({
-        ...{ run: id, scope, options: plan.options, hosts, startedBy: who, requestId: `q-${id}` },
-        ...(schedule ? { schedule } : {}),
-      });
+      return planRun(this.#known(coordinator), scope, optionsOf(options), around);
     });
+  }
+
+  /** Starts a run as the operator's API does. Errors: those of planner and coordinator. */
+  startRun(id: string, scope: Scope, options: Partial<RunOptions>, who: string): string | undefined {
+    const plan = this.plan(scope, options);
+    return plan && this.startPlanned(id, plan, who);
+  }
+
+  /** Starts what was planned. Errors: those of the coordinator. */
+  startPlanned(id: string, plan: Plan, who: string): string | undefined {
+    const { scope, options, hosts, schedule } = plan;
+    for (const { text, fix } of plan.blockers)
+      this.#world.note("operator", "plan", `in the way: ${text}${fix && `; ${fix}`}`);
+    return this.use((c) =>
+      c.start({
+        ...{ run: id, scope, options, hosts, startedBy: who, requestId: `q-${id}` },
+        ...(schedule ? { schedule } : {}),
+      }),
+    );
   }
 
   command(run: string, command: Command, who: string): Run | undefined {
@@ -194,6 +207,11 @@ export class SimController {
 
   engineMs(): number {
     return this.#engineMs(this.#process);
+  }
+
+  /** What its wall clock shows; milliseconds since the epoch. */
+  wallMs(): number {
+    return this.#wallMs();
   }
 
   /** What this controller knows of the instances of a host. */

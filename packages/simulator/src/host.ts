@@ -238,7 +238,8 @@ export class SimHost {
   }
 
   #hookRun(stage: Stage): HookRun {
-    const runs = this.script.hooks[stage];
+    // It may have vanished since it was found.
+    const runs = this.hooks[stage] ?? this.script.hooks[stage];
     const n = this.#executions.get(stage) ?? 0;
     this.#executions.set(stage, n + 1);
     return runs?.[Math.min(n, runs.length - 1)] ?? { durationMs: 0, exit: 127 };

@@ -1,4 +1,5 @@
 import {
+  type DurationSample,
   type EffectRef,
   type InventoryRecord,
   type LogEntry,
@@ -26,6 +27,8 @@ export class Disk {
   readonly operatorCordons = new Set<string>();
   /** What hosts told of their instances, as it was saved last. */
   readonly pictures = new Map<string, InventoryRecord>();
+  /** What runs before this world's time took. */
+  history: readonly DurationSample[] = [];
 
   constructor(watch: DiskWatch) {
     this.#watch = watch;
@@ -77,7 +80,7 @@ export function storeOf(disk: Disk, crash: (when: "before" | "after", entries: r
     activeRuns: () => disk.store.activeRuns(),
     log: (run) => disk.store.log(run),
     openEntries: () => disk.store.openEntries(),
-    durations: () => disk.store.durations(),
+    durations: () => [...disk.history, ...disk.store.durations()],
     runOfRequest: (id) => disk.store.runOfRequest(id),
     engineClock: () => disk.store.engineClock(),
     saveEngineClock: (ms) => disk.store.saveEngineClock(ms),

@@ -95,7 +95,8 @@ export class World {
   readonly chance: Chance;
   readonly variant: Variant;
   readonly timing: Timing;
-  readonly wallBase = WALL_BASE;
+  /** What the wall clocks show at the beginning; milliseconds since the epoch. */
+  wallBase = WALL_BASE;
   readonly checker: Checker;
   readonly disk: Disk;
   readonly network: Network;

@@ -50,6 +50,16 @@ const sentences: readonly [string, Doing][] = [
       }),
   ],
   [
+    `the (\\S+) hook of ${H} (fails|hangs)`,
+    ({ world }, [, stage, host = "", how]) => {
+      const { hooks } = world.host(host);
+      const hook = hooks[stage as keyof HostScript["hooks"]]?.[0] ?? { durationMs: 0, exit: 0 };
+      hooks[stage as keyof HostScript["hooks"]] = [
+        how === "fails" ? { ...hook, exit: 1 } : { ...hook, durationMs: Infinity },
+      ];
+    },
+  ],
+  [
     `the (\\S+) hook of ${H} vanishes`,
     ({ world }, [, stage, host = ""]) => {
       delete world.host(host).hooks[stage as keyof HostScript["hooks"]];
@@ -186,6 +196,12 @@ const sentences: readonly [string, Doing][] = [
       const slow = { takesMs: duration(time), verdict: "ok", reason: "", does: true, outlives: false } as const;
       world.services.fate = (on, spec) =>
         on === host && spec.service === name && spec.verb === "service-stop" ? slow : before(on, spec);
+    },
+  ],
+  [
+    `services start at boot`,
+    ({ world }) => {
+      world.services.startsAtBoot = true;
     },
   ],
   [`the (\\S+) member of ${H} dies`, ({ world }, [, system = "", host = ""]) => world.systems.die(system, host)],

@@ -1,0 +1,111 @@
+import {
+  type Run,
+  type Schedule,
+  type ScheduledMove,
+  type ScheduledTurn,
+  scheduleDifference,
+} from "@slipway/controller/internals";
+import type { operatorWire } from "@slipway/shared/wire";
+
+/** A plan's schedule in the words of the engine. What it was made for, by host, is not in a plan. */
+export function scheduleOf(view: operatorWire.ScheduleView): Schedule {
+  const { turns, moves, maxOut, domains, maxClusters, floorMoves, consentsNeeded } = view;
+  return {
+    turns: turns.map(
+      (t): ScheduledTurn => ({
+        ...{ host: t.host, cluster: t.cluster, wave: t.wave, after: t.after, waitsFor: t.waitsFor },
+        ...{ startMs: Number(t.startMs), expectedMs: Number(t.expectedMs), p95Ms: Number(t.p95Ms) },
+      }),
+    ),
+    moves: moves.map(
+      (m): ScheduledMove => ({
+        ...{ uuid: m.uuid, name: m.name, from: m.from, to: m.to, wave: m.wave },
+        kind: m.kind as ScheduledMove["kind"],
+      }),
+    ),
+    ...{ maxOut, maxClusters, floorMoves, consentsNeeded },
+    domains: domains.map(({ label, value, maxHosts }) => ({ label, value, maxHosts })),
+    ...{ floorMs: Number(view.floorMs), expectedMs: Number(view.expectedMs), p95Ms: Number(view.p95Ms) },
+  };
+}
+
+/** In what `own`, made by the simulated controller, is otherwise than the plan; empty: in nothing that is carried out. */
+export function differences(plan: Schedule, own: Schedule | undefined): string[] {
+  if (own === undefined) return ["it finds no schedule"];
+  const found: string[] = [];
+  const { movesAdded, movesDropped, consentsAdded, consentsDropped } = scheduleDifference(plan, own);
+  const order = (of: Schedule) => of.turns.map((t) => t.host).join(", ");
+  if (order(plan) !== order(own)) found.push(`its order is ${order(own)}, the plan's ${order(plan)}`);
+  else
+    for (const [i, turn] of plan.turns.entries()) {
+      const other = own.turns[i];
+      if (other?.wave !== turn.wave)
+        found.push(`${turn.host} is in its wave ${other?.wave}, and in wave ${turn.wave} of the plan`);
+      else if (other.after.join() !== turn.after.join())
+        found.push(`${turn.host} goes after ${named(other.after)}, in the plan after ${named(turn.after)}`);
+    }
+  for (const m of movesAdded) found.push(`it has ${moveText(m)}`);
+  for (const m of movesDropped) found.push(`the plan has ${moveText(m)}`);
+  for (const name of consentsAdded) found.push(`it would have ${name} stopped, if an operator consents`);
+  for (const name of consentsDropped) found.push(`the plan needs consent to stop ${name}`);
+  return found;
+}
+
+const named = (hosts: readonly string[]) => (hosts.length === 0 ? "none" : hosts.join(", "));
+export const moveText = ({ name, from, to }: Pick<ScheduledMove, "name" | "from" | "to">) => `${name} ${from} -> ${to}`;
+
+export interface Move {
+  readonly uuid: string;
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** What a run did, in the order in which it did it. */
+export function movesOf(run: Run): Move[] {
+  return run.hosts
+    .flatMap((h) => h.settled)
+    .filter((s) => s.outcome === "moved")
+    .sort((a, b) => a.t - b.t)
+    .map(({ uuid, name, from, to = "" }) => ({ uuid, name, from, to }));
+}
+
+/** Hosts in the order in which they went out. */
+export function orderOf(run: Run): string[] {
+  return run.hosts
+    .flatMap((h, i) => {
+      const out = h.steps.find((s) => s.step === "cordon");
+      return out ? [{ host: h.name, t: out.startedT, i }] : [];
+    })
+    .sort((a, b) => a.t - b.t || a.i - b.i)
+    .map((h) => h.host);
+}
+
+/** In what a run went otherwise than the plan: order, waves and moves; empty: in nothing. */
+export function deviations(plan: Schedule, run: Run): string[] {
+  const found: string[] = [];
+  const planned = plan.turns.map((t) => t.host);
+  const done = orderOf(run);
+  const never = planned.filter((h) => !done.includes(h));
+  const inOrder = planned.filter((h) => done.includes(h));
+  if (inOrder.join() !== done.join())
+    found.push(`hosts went out in the order ${done.join(", ")}, planned was ${inOrder.join(", ")}`);
+  if (never.length > 0) found.push(`${never.join(", ")} did not go out`);
+  for (const { host, wave } of plan.turns) {
+    const was = run.hosts.find((h) => h.name === host)?.wave;
+    if (was !== wave) found.push(`${host} was of wave ${was}, planned was ${wave}`);
+  }
+  const keyOf = ({ uuid, from, to }: Move) => `${uuid} ${from} ${to}`;
+  const carriedOut = plan.moves.filter((m) => m.kind !== "level");
+  const [old, now] = [carriedOut.map(keyOf), movesOf(run)];
+  for (const move of now) {
+    const at = old.indexOf(keyOf(move));
+    if (at < 0) found.push(`${moveText(move)} was not planned`);
+    else old[at] = "";
+  }
+  for (const [i, key] of old.entries()) {
+    const move = carriedOut[i];
+    if (key !== "" && move) found.push(`${moveText(move)} was planned and not made`);
+  }
+  return found;
+}
