@@ -1,6 +1,7 @@
 import type { Instance, Inventory } from "@slipway/shared";
 import { describe, expect, test } from "vitest";
-import { admissionProblems, cpuAnswer, cpuXml } from "./admission.ts";
+import { admissionProblems, cpuAnswer, cpuXml, Processors } from "./admission.ts";
+import { FakeVirsh } from "./testing.ts";
 
 const inventory: Inventory = {
   seq: 1,
@@ -114,6 +115,22 @@ describe("processors", () => {
     expect(cpuXml({ ...vm, cpuDisabled: ["a'/><x"] })).toBeUndefined();
     expect(cpuXml({ cpuModel: "", cpuFeatures: [], cpuDisabled: [] })).toBeUndefined();
     expect(cpuXml({ cpuModel: "a'/><x", cpuFeatures: [], cpuDisabled: [] })).toBeUndefined();
+  });
+  test("are asked about once for guests that see the same, for a minute, and again where there was a problem", async () => {
+    let nowMs = 0;
+    const virsh = new FakeVirsh({});
+    const processors = new Processors(virsh, () => nowMs);
+    const asked = "hypervisor-cpu-compare --error --virttype kvm --machine pc-q35-7.2 --arch x86_64 /dev/stdin";
+    const guest = { ...vm, virtType: "kvm", machineType: "pc-q35-7.2" };
+    expect(await processors.problem(guest, "x86_64")).toMatch(/is not known/);
+    virsh.script = { [asked]: "CPU described in /dev/stdin is identical to the CPU provided by hypervisor" };
+    expect(await processors.problem(guest, "x86_64")).toBeUndefined();
+    expect(await processors.problem({ ...guest, uuid: "b", name: "b" }, "x86_64")).toBeUndefined();
+    expect(virsh.calls).toEqual([asked, asked]);
+    expect(await processors.problem({ ...guest, cpuFeatures: ["amx"] }, "x86_64")).toBeUndefined();
+    nowMs = 60_001;
+    expect(await processors.problem(guest, "x86_64")).toBeUndefined();
+    expect(virsh.calls).toHaveLength(4);
   });
   test("fit, lack something, or it is not known", () => {
     const answer = (state: "ok" | "failed", stdout: string, text = "") => cpuAnswer({ state, stdout, text }, "Haswell");

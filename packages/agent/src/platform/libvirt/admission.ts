@@ -127,6 +127,32 @@ export function cpuXml({
   return `<cpu mode='custom' match='exact'><model>${cpuModel}</model>${features}</cpu>`;
 }
 
+/** An answer that there is no problem holds for this long: guests of a pool mostly see the same processor. */
+const CPU_KNOWN_MS = 60_000;
+
+/** Whether the processors of this host and its emulator can be what guests see. */
+export class Processors {
+  readonly #virsh: Virsh;
+  readonly #monotonicMs: () => number;
+  readonly #fine = new Map<string, number>();
+
+  constructor(virsh: Virsh, monotonicMs: () => number) {
+    this.#virsh = virsh;
+    this.#monotonicMs = monotonicMs;
+  }
+
+  async problem(instance: Instance, arch: string): Promise<string | undefined> {
+    const nowMs = this.#monotonicMs();
+    for (const [key, untilMs] of this.#fine) if (nowMs > untilMs) this.#fine.delete(key);
+    const { cpuModel, cpuFeatures, cpuDisabled, virtType, machineType } = instance;
+    const key = JSON.stringify([cpuModel, cpuFeatures, cpuDisabled, virtType, machineType, arch]);
+    if (this.#fine.has(key)) return undefined;
+    const problem = await cpuProblem(this.#virsh, instance, arch);
+    if (problem === undefined) this.#fine.set(key, nowMs + CPU_KNOWN_MS);
+    return problem;
+  }
+}
+
 /** Whether the processors of this host and its emulator can be what the guest sees. */
 export async function cpuProblem(virsh: Virsh, instance: Instance, arch: string): Promise<string | undefined> {
   const input = cpuXml(instance);

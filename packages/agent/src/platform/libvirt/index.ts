@@ -1,14 +1,15 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Inventory, SlipwayError } from "@slipway/shared";
+import { type Instance, type Inventory, SlipwayError } from "@slipway/shared";
 import { writeFileDurably } from "@slipway/shared/node";
 import type { JobLook, Log, Platform } from "../../steps/ports.ts";
 import type { InstanceSpec } from "../../steps/types.ts";
 import { AsyncJobs, type JobHandle, type JobOutcome, JobStopped } from "../jobs.ts";
-import { admissionProblems, cpuProblem, pathsOf } from "./admission.ts";
+import { admissionProblems, Processors, pathsOf } from "./admission.ts";
+import { Departures } from "./departures.ts";
 import { realLocal } from "./local.ts";
-import { lookAt, toLook } from "./look.ts";
-import { type MoveNote, type MoveOptionsOfHost, move, resumedMove } from "./move.ts";
+import { lookAt, nothing, toLook } from "./look.ts";
+import { type Known, type MoveNote, type MoveOptionsOfHost, move, resumedMove } from "./move.ts";
 import { pathExists } from "./paths.ts";
 import { discard, resume, resumed, save, start, stop } from "./power.ts";
 import { Promises } from "./promises.ts";
@@ -50,6 +51,11 @@ export interface LibvirtPlatform extends Platform {
 
 /** A reading this young is the host as it is: events come sooner. */
 const RECENT_MS = 3_000;
+/** A reading this young will do for what a migration has to know before it begins: libvirt refuses what is not so any more. */
+const KNOWN_MS = 5_000;
+/** While instances come and go every one of them is an event: readings pause for so long, for what they take the migrations lack. */
+const MOVING_PAUSE_MS = 3_000;
+const PAUSE_MS = 1_000;
 
 /** The instances of a host with libvirt. Everything it does is asked of libvirtd by virsh, so it needs the rights for that: root's. */
 export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform {
@@ -60,6 +66,8 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
   const watch = new Watch({
     read: () => reader.read(),
     events: () => virsh.spawn(["-q", "event", "--all", "--loop"]),
+    hear: (text) => departures.hear(text),
+    pauseMs: () => (moving > 0 || promises.isOpen ? MOVING_PAUSE_MS : PAUSE_MS),
     monotonicMs: options.monotonicMs,
     log: options.log,
     changed: (inventory) => {
@@ -68,8 +76,11 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
     },
   });
   const promises = new Promises(options.monotonicMs);
+  const departures = new Departures();
+  const processors = new Processors(virsh, options.monotonicMs);
   let moving = 0;
-  const moves: MoveOptionsOfHost = { virsh, at, notes: moveNotes(join(options.stateDir, "libvirt-moves")) };
+  const notes = moveNotes(join(options.stateDir, "libvirt-moves"));
+  const moves: MoveOptionsOfHost = { virsh, at, notes, known, departures };
   const jobs = new AsyncJobs<InstanceSpec>({
     announce: options.announce,
     run: (spec, job) => fresh(run(spec, job), spec, job),
@@ -80,6 +91,15 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
     const known = others.get(uri) ?? new RealVirsh(uri);
     others.set(uri, known);
     return known;
+  }
+
+  function known(uuid: string): Known | undefined {
+    const inventory = watch.inventory;
+    const isRecent = options.monotonicMs() - watch.readAtMs <= KNOWN_MS;
+    const one = isRecent && inventory?.problem === "" ? inventory.instances.find((i) => i.uuid === uuid) : undefined;
+    if (one?.state !== "running" || one.job !== "") return undefined;
+    const { job, autostart, persistent, saved } = one;
+    return { present: true, isActive: true, job, autostart, persistent, saved };
   }
 
   /**
@@ -144,23 +164,32 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
 
   async function admit({ uuid, name, instance }: InstanceSpec): Promise<JobOutcome> {
     if (instance === undefined) return { verdict: "failed", reason: `nothing is told of ${name}` };
-    if (options.monotonicMs() - watch.readAtMs > RECENT_MS || watch.inventory === undefined) await watch.refresh();
+    const isRecent = options.monotonicMs() - watch.readAtMs <= RECENT_MS && watch.inventory !== undefined;
+    if (!isRecent) await watch.refresh();
+    let problems = await problemsOf(instance);
+    // What has just left may still be in the last reading: nothing is refused by what was.
+    if (problems.length > 0 && isRecent) {
+      await watch.refresh();
+      problems = await problemsOf(instance);
+    }
+    if (problems.length > 0) return { verdict: "failed", reason: problems.join("; ") };
     const inventory = watch.inventory;
-    if (inventory === undefined) return { verdict: "failed", reason: "libvirt was not read yet" };
+    const cpu = await processors.problem(instance, inventory?.capacity?.cpuArch ?? "");
+    if (cpu !== undefined) return { verdict: "failed", reason: cpu };
+    promises.give(instance);
+    const here = inventory?.instances.find((one) => one.uuid === uuid);
+    return { instance: { ...toLook(nothing), present: here !== undefined, state: here?.state ?? "" } };
+  }
+
+  async function problemsOf(instance: Instance): Promise<string[]> {
+    const inventory = watch.inventory;
+    if (inventory === undefined) return ["libvirt was not read yet"];
     promises.seen(inventory.instances);
     const paths = [...new Set(pathsOf(instance))];
     const found = await Promise.all(paths.map(async (path) => [path, await pathExists(path)] as const));
-    const held = promises.heldFor(uuid);
+    const held = promises.heldFor(instance.uuid);
     const facts = { inventory, promisedMib: held.mib, promisedPages: held.pages, exists: new Map(found) };
-    const problems = admissionProblems(instance, facts);
-    if (problems.length > 0) return { verdict: "failed", reason: problems.join("; ") };
-    const [cpu, seen] = await Promise.all([
-      cpuProblem(virsh, instance, inventory.capacity?.cpuArch ?? ""),
-      lookAt(virsh, uuid),
-    ]);
-    if (cpu !== undefined) return { verdict: "failed", reason: cpu };
-    promises.give(instance);
-    return { instance: toLook(seen) };
+    return admissionProblems(instance, facts);
   }
 
   return {

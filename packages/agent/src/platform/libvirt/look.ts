@@ -15,7 +15,8 @@ export interface Seen extends InstanceLook {
   readonly ended: JobInfo;
 }
 
-const nothing: Seen = {
+/** A host that has nothing of it. */
+export const nothing: Seen = {
   problem: "",
   present: false,
   state: "",

@@ -2,8 +2,9 @@ import type { MoveOptions } from "@slipway/shared";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { InstanceSpec } from "../../steps/types.ts";
 import { type JobHandle, JobStopped } from "../jobs.ts";
-import { checkOptions, type MoveNote, move, resumedMove } from "./move.ts";
-import { FakeVirsh, type Script } from "./testing.ts";
+import { Departures } from "./departures.ts";
+import { checkOptions, type Known, type MoveNote, move, resumedMove } from "./move.ts";
+import { FakeVirsh, fixture, type Script } from "./testing.ts";
 
 const U = "aaaaaaaa-0000-4000-8000-000000000001";
 const options: MoveOptions = {
@@ -156,6 +157,48 @@ describe("a move", () => {
     here.script = holds(5, 5, { "list --all --uuid --with-managed-save": `${U}\n` });
     await expect(go()).rejects.toThrow(/saved on this host/);
     expect(migrateArgs).toBe("");
+  });
+});
+
+describe("a move of which events tell", () => {
+  const known: Known = { present: true, isActive: true, job: "", autostart: false, persistent: true, saved: false };
+  const withEvents = (events: string, said: Partial<Known> = {}) => {
+    const departures = new Departures();
+    const run = here.run.bind(here);
+    here.run = async (args, more) => {
+      if (args[0] === "migrate") departures.hear(events);
+      return run(args, more);
+    };
+    return move({ ...host(), departures, known: () => ({ ...known, ...said }) }, spec, job());
+  };
+  const events = fixture("events-migrated-out.txt");
+
+  test("asks nobody when virsh has ended well and the source has told that it let go", async () => {
+    after = { here: down, there: down };
+    expect(await withEvents(events)).toMatchObject({
+      verdict: "ok",
+      instance: { present: false, problem: "", bytes: 77_572_909n, downtimeMs: 404 },
+    });
+    expect([here.calls, there.calls]).toEqual([[], []]);
+    expect(notes.size).toBe(0);
+  });
+
+  test("asks both sides when virsh did not end well, or the source has not told", async () => {
+    after = { here: running, there: running, says: "connection reset" };
+    expect((await withEvents(events)).verdict).toBe("interrupted");
+    here.script = running;
+    after = { here: empty, there: running };
+    expect((await withEvents(events.replace("Stopped Migrated", "Stopped Failed"))).verdict).toBe("ok");
+    expect(there.calls).not.toEqual([]);
+    here.script = running;
+    after = { here: holds(3, 1), there: running };
+    expect((await withEvents("")).reason).toMatch(/paused .* here and running .* on hv2/);
+  });
+
+  test("carries autostart along all the same", async () => {
+    after = { here: down, there: { [`autostart ${U}`]: "" } };
+    expect(await withEvents(events, { autostart: true })).toMatchObject({ verdict: "ok", reason: "" });
+    expect(there.calls).toEqual([`autostart ${U}`]);
   });
 });
 

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type InstanceLook, type MoveOptions, SlipwayError } from "@slipway/shared";
 import type { InstanceSpec } from "../../steps/types.ts";
 import { type JobHandle, type JobOutcome, JobStopped } from "../jobs.ts";
-import { inWords, lookAt, type Seen, toLook } from "./look.ts";
+import type { Departure, Departures } from "./departures.ts";
+import { inWords, lookAt, nothing, type Seen, toLook } from "./look.ts";
 import { mustLook, progressOf, refused } from "./power.ts";
 import { readJob } from "./reader.ts";
 import type { Answer, Virsh } from "./virsh.ts";
@@ -16,6 +17,11 @@ const ABORT_AGAIN_MS = 2_000;
 const LONG_MS = 24 * 3_600_000;
 /** An unreachable target is asked this often before its word is missing. */
 const ASK_TARGET = 3;
+/** libvirt's event that a guest has left comes a moment before virsh ends, over another connection. */
+const EVENT_MS = 150;
+
+/** What has to be known of an instance before it moves. */
+export type Known = Pick<Seen, "present" | "isActive" | "job" | "autostart" | "persistent" | "saved">;
 
 /** What has to be known of a move after the agent that began it is gone. */
 export interface MoveNote {
@@ -26,6 +32,10 @@ export interface MoveOptionsOfHost {
   readonly virsh: Virsh;
   /** libvirt of another host. */
   readonly at: (uri: string) => Virsh;
+  /** What a reading just now had of a running instance; undefined: it has to be looked at. Default: it always is. */
+  readonly known?: (uuid: string) => Known | undefined;
+  /** What events tell of migrations. Default: nothing. */
+  readonly departures?: Departures;
   /** Between two looks, in milliseconds. Default 1000. */
   readonly pollMs?: number;
   readonly notes: {
@@ -45,7 +55,7 @@ export async function move(host: MoveOptionsOfHost, spec: InstanceSpec, job: Job
   const { uuid, move: options } = spec;
   if (options === undefined) throw new SlipwayError("bad-input", `move of ${spec.name}: no target`);
   checkOptions(options);
-  const before = await mustLook(virsh, uuid);
+  const before: Known = host.known?.(uuid) ?? (await mustLook(virsh, uuid));
   if (!before.present) throw refused("it is not here", "look where it is: slipway instance show");
   if (before.job !== "") throw refused(`it is ${before.job} already`, "wait for that to end");
   const { autostart, persistent } = before;
@@ -57,9 +67,14 @@ export async function move(host: MoveOptionsOfHost, spec: InstanceSpec, job: Job
     if (answer.state !== "ok") throw new Error(`its longest pause cannot be set: ${answer.text}`);
   }
   const args = before.isActive ? liveArguments(spec, persistent) : offlineArguments(spec);
-  const migration = virsh.run(args, { timeoutMs: LONG_MS });
-  const watch = await follow(host, spec, job, migration);
-  return await conclude(host, spec, job, { autostart }, watch, "failed");
+  const departure = before.isActive ? host.departures?.expect(spec.name) : undefined;
+  try {
+    const migration = virsh.run(args, { timeoutMs: LONG_MS });
+    const watch = await follow(host, spec, job, migration, departure);
+    return await conclude(host, spec, job, { autostart }, watch, "failed");
+  } finally {
+    departure?.close();
+  }
 }
 
 /** What became of a move that an earlier process of the agent began; waits for the end of one that goes on. */
@@ -113,6 +128,8 @@ interface Watched {
   readonly info: JobInfo | undefined;
   /** It was aborted for want of progress. */
   readonly isStuck: boolean;
+  /** virsh has ended well, and libvirt has told by an event that it has left: what that took. Then nobody was asked. */
+  readonly left?: JobInfo;
   /** What was here and on the target when it was over. */
   readonly here: Seen;
   readonly there: Seen;
@@ -124,6 +141,7 @@ async function follow(
   spec: InstanceSpec,
   job: JobHandle,
   migration: Promise<Answer> | undefined,
+  departure?: Departure,
 ): Promise<Watched> {
   const target = at(spec.move?.uri ?? "");
   const stuckMs = spec.move?.stuckMs || DEFAULT_STUCK_MS;
@@ -140,6 +158,8 @@ async function follow(
     // Its end is noticed at once. What is asked before tells little, at a time when both hosts have much to do.
     if (ended !== undefined && answer === undefined) await Promise.race([ended, sleep(pollMs)]);
     const isEnding = migration === undefined || answer !== undefined;
+    const left = answer?.state === "ok" ? await departure?.left(EVENT_MS) : undefined;
+    if (left !== undefined) return { answer, info, isStuck, left, here: nothing, there: nothing };
     if (isEnding) {
       // Both sides at once: this is the time by which a move takes longer than virsh alone.
       const there = answer?.state === "ok" ? ask(target, spec.uuid, pollMs) : undefined;
@@ -181,7 +201,7 @@ async function conclude(
   spec: InstanceSpec,
   job: JobHandle,
   note: MoveNote | undefined,
-  { answer, info, isStuck, here, there }: Watched,
+  { answer, info, isStuck, left, here, there }: Watched,
   unmoved: "failed" | "interrupted",
 ): Promise<JobOutcome> {
   const { notes } = host;
@@ -195,6 +215,13 @@ async function conclude(
     output,
     instance: toLook(here),
   });
+  // The target runs it before the source lets go of it, and each of the two has been told by one of them.
+  if (left !== undefined) {
+    const autostart = await carryAutostart(host.at(options?.uri ?? ""), uuid, note, to);
+    notes.remove(uuid);
+    const instance = toLook(nothing, BigInt(left.processed ?? 0), left.downtimeMs ?? 0);
+    return { verdict: "ok", reason: autostart.join("; "), output, instance };
+  }
   if (here.problem !== "") return unknown(`libvirt here cannot be asked (${here.problem})`);
   const target = host.at(options?.uri ?? "");
   if (here.isActive) {

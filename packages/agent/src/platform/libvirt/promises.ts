@@ -29,6 +29,11 @@ export class Promises {
     this.#promised.set(uuid, { mib, pageKib: hugepageKib, untilMs: this.#monotonicMs() + PROMISE_MS });
   }
 
+  /** Is anything awaited? */
+  get isOpen(): boolean {
+    return this.#promised.size > 0;
+  }
+
   takeBack(uuid: string): void {
     this.#promised.delete(uuid);
   }

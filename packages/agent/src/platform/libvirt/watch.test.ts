@@ -10,6 +10,8 @@ let reads: number;
 let streams: (EventEmitter & { stdout: PassThrough; stderr: PassThrough; kill: () => void })[];
 let watch: Watch;
 const changes: number[] = [];
+const heard: string[] = [];
+let pauseMs: number;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -17,6 +19,8 @@ beforeEach(() => {
   reads = 0;
   streams = [];
   changes.length = 0;
+  heard.length = 0;
+  pauseMs = 1_000;
   watch = new Watch({
     read: async () => {
       reads++;
@@ -33,6 +37,8 @@ beforeEach(() => {
     },
     monotonicMs: () => performance.now(),
     log: () => {},
+    hear: (text) => heard.push(text),
+    pauseMs: () => pauseMs,
     changed: ({ seq }) => changes.push(seq),
   });
   watch.start();
@@ -77,6 +83,17 @@ describe("the picture of the host", () => {
     }
     expect(reads).toBeLessThanOrEqual(12);
     expect(reads).toBeGreaterThanOrEqual(9);
+  });
+
+  test("is read less often while whoever owns it says so, and what was said is passed on", async () => {
+    await pass(2_000);
+    pauseMs = 3_000;
+    for (let n = 0; n < 70; n++) {
+      streams[0]?.stdout.write("event 'lifecycle' for domain 'g1': Resumed Unpaused\n");
+      await pass(100);
+    }
+    expect(reads).toBe(4);
+    expect(heard.join("")).toBe("event 'lifecycle' for domain 'g1': Resumed Unpaused\n".repeat(70));
   });
 
   test("is a problem while libvirt cannot be read, asked again soon", async () => {

@@ -7,6 +7,10 @@ export interface WatchOptions {
   readonly read: () => Promise<Reading>;
   /** `virsh event --all --loop`. */
   readonly events: () => ChildProcess;
+  /** What the events said, as it comes. */
+  readonly hear?: (text: string) => void;
+  /** A reading that events ask for begins this long after the last one ended, at the earliest, in milliseconds. Default 1000. */
+  readonly pauseMs?: () => number;
   readonly monotonicMs: () => number;
   readonly log: Log;
   /** The inventory changed. */
@@ -19,7 +23,6 @@ const REREAD_MS = 30_000;
 const RETRY_MS = 5_000;
 /** A start of a guest is half a dozen events. */
 const COALESCE_MS = 200;
-/** A reading that events ask for begins this long after the last one ended, at the earliest. */
 const PAUSE_MS = 1_000;
 /** Events after which the inventory is what it was before: clocks, memory given and taken, passes of a migration but the first. */
 const IDLE_EVENT =
@@ -96,9 +99,13 @@ export class Watch {
       .finally(() => {
         this.#reading = undefined;
         this.#readEndedMs = performance.now();
-        this.#schedule(this.#isDirty ? PAUSE_MS : this.#inventory?.problem === "" ? REREAD_MS : RETRY_MS);
+        this.#schedule(this.#isDirty ? this.#pauseMs() : this.#inventory?.problem === "" ? REREAD_MS : RETRY_MS);
       });
     return this.#reading;
+  }
+
+  #pauseMs(): number {
+    return this.#options.pauseMs?.() ?? PAUSE_MS;
   }
 
   #take(reading: Reading): void {
@@ -127,8 +134,10 @@ export class Watch {
     this.#events = events;
     events.stdout?.on("data", (chunk: Buffer) => {
       this.#eventFailures = 0;
-      if (!isNews(chunk.toString("utf8"))) return;
-      this.#schedule(Math.max(COALESCE_MS, this.#readEndedMs + PAUSE_MS - performance.now()));
+      const text = chunk.toString("utf8");
+      this.#options.hear?.(text);
+      if (!isNews(text)) return;
+      this.#schedule(Math.max(COALESCE_MS, this.#readEndedMs + this.#pauseMs() - performance.now()));
       if (this.#reading !== undefined) this.#isDirty = true;
     });
     // Drained; what it means shows in the reading.
