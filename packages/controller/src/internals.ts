@@ -22,7 +22,7 @@ export {
   type StepRecord,
   stepInHand,
 } from "./domain/run.ts";
-export type { Schedule, ScheduleDifference, ScheduledMove, ScheduledTurn } from "./domain/schedule.ts";
+export type { Schedule, ScheduledMove, ScheduledTurn } from "./domain/schedule.ts";
 export { parseWindows } from "./domain/window.ts";
 export { isStepName, type RunOptions, type Scope, type StepName, steps } from "./domain/words.ts";
 export type { Command } from "./engine/commands.ts";
@@ -30,6 +30,7 @@ export { describe } from "./engine/describe.ts";
 export { GATE_FRESH_MS } from "./engine/fresh.ts";
 export { reduce, replay } from "./engine/reduce.ts";
 export { reportOf } from "./engine/report.ts";
+export { pausedReason } from "./engine/result.ts";
 export { commandTo, keyFrom, platformFrom, resultFrom, stateFrom, type ToAgent } from "./fleet/convert.ts";
 export { CordonMarks } from "./fleet/cordons.ts";
 export { InventoryBook } from "./fleet/inventories.ts";
@@ -37,8 +38,7 @@ export type { FleetEntry } from "./fleet/registry.ts";
 export type { Session } from "./fleet/session.ts";
 export { pictureProblem } from "./placement/index.ts";
 export { type KnownHost, optionsOf, type Plan, planRun, scopeOf } from "./planner/plan.ts";
-export { scheduleDifference } from "./planner/schedule/index.ts";
 export { type CheckAnswer, groupSystem } from "./quorum/groups.ts";
-export { mayGoOut, notHealed, type System, type View } from "./quorum/index.ts";
+export { mayGoOut, notHealed, type System, seenText, type View } from "./quorum/index.ts";
 export { checkAnswer, checkedFrom, stopsWithHost, systemSeen, systemsToHeal, viewpointsOf } from "./quorum/reading.ts";
 export type { InventoryRecord } from "./store/hosts.ts";

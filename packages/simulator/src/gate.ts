@@ -10,6 +10,7 @@ import {
   notHealed,
   pictureProblem,
   type System,
+  seenText,
   stopsWithHost,
   systemSeen,
   systemsToHeal,
@@ -70,6 +71,8 @@ export class SimGate {
     const hosts = controller.pictures();
     const names = new Set(hosts.map((h) => h.host));
     const systems: System[] = [];
+    /** Who saw which system. */
+    const viewers = new Map<string, readonly string[]>();
     let open = 1;
     const done = () => {
       if (--open > 0) return;
@@ -78,7 +81,7 @@ export class SimGate {
         if (about === "gate") this.allowedAt.set(host, world.now);
         world.checker.quorum.said(about, host, basis);
       }
-      answer(given);
+      answer({ ...given, seen: systems.map((s) => seenText(s, viewers.get(s.name) ?? [])) });
     };
     const read = (system: string, from: string, seen: (view: View) => void) => {
       const { delayMs, sight } = this.reading(system, from);
@@ -90,6 +93,7 @@ export class SimGate {
     };
     for (const probe of quorum.probes) {
       const points = viewpointsOf(probe, hosts, { going, out, fromAll: about === "heal" });
+      viewers.set(probe.name, points.chosen);
       const seen: View[] = [];
       const all = () => {
         if (seen.length === points.chosen.length)

@@ -412,9 +412,11 @@ export class Coordinator {
     if (!step || "verb" in step || step.result !== undefined || step.abandoned) return;
     const told = this.#runs.get(ref.run);
     const old = told && hostOf(told, ref.host)?.gateReasons;
-    if (JSON.stringify(old) !== JSON.stringify(answer.reasons) || answer.verdict === "tight")
+    // Of a no the reasons say what was seen; it is asked for again and again.
+    const seen = isYes(answer) && answer.seen && answer.seen.length > 0 ? { seen: answer.seen } : {};
+    if (JSON.stringify(old) !== JSON.stringify(answer.reasons) || answer.verdict === "tight" || "seen" in seen)
       this.#append(ref.run, [
-        { type: "gate-answered", ...bareStep(step), verdict: answer.verdict, reasons: answer.reasons },
+        { type: "gate-answered", ...bareStep(step), verdict: answer.verdict, reasons: answer.reasons, ...seen },
       ]);
     const now = this.#ports.clock.wallMs();
     if (isYes(answer)) this.#stepEnded(ref, controllerResult("ok", "", now, 0));

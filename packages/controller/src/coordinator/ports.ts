@@ -54,6 +54,8 @@ export interface AgentLink {
 export interface GateAnswer {
   readonly verdict: GateVerdict;
   readonly reasons: readonly Reason[];
+  /** What it was concluded from, a line for each system that was read. */
+  readonly seen?: readonly string[];
 }
 
 export interface GateQuestion {

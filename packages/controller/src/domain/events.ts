@@ -111,7 +111,13 @@ export type RunEvent =
   | ({ readonly type: "step-ended"; readonly result: StepResult } & StepRef)
   /** The controller gives up waiting; a verdict that arrives later is still recorded, but decides nothing any more. */
   | ({ readonly type: "step-abandoned"; readonly code: string; readonly reason: string } & StepRef)
-  | ({ readonly type: "gate-answered"; readonly verdict: GateVerdict; readonly reasons: readonly Reason[] } & StepRef)
+  | ({
+      readonly type: "gate-answered";
+      readonly verdict: GateVerdict;
+      readonly reasons: readonly Reason[];
+      /** Of a yes: what it was concluded from, a line for each system. */
+      readonly seen?: readonly string[];
+    } & StepRef)
   | {
       readonly type: "ledger-opened";
       readonly id: string;

@@ -108,7 +108,7 @@ test("a system's own no counts", async () => {
 
 test("without probes and groups there is nothing to ask", async () => {
   const { subject, asked } = gate(() => healthy(), { config: { probes: [] } });
-  expect(await subject.mayGo(["h1"], ["h2"])).toEqual({ verdict: "ok", reasons: [] });
+  expect(await subject.mayGo(["h1"], ["h2"])).toMatchObject({ verdict: "ok", reasons: [], seen: [] });
   expect(asked).toEqual([]);
 });
 
@@ -145,24 +145,33 @@ test("a system that locks itself is asked by one host at a time, whatever is ask
   });
   const answers = await Promise.all([subject.mayGo(["h1"], []), subject.mayGo(["h2"], []), subject.healed("h3")]);
   expect(most).toBe(1);
-  expect(answers).toMatchObject([{ verdict: "tight" }, { verdict: "tight" }, []]);
+  expect(answers).toMatchObject([{ verdict: "tight" }, { verdict: "tight" }, { verdict: "ok" }]);
+});
+
+test("an answer says what it was concluded from", async () => {
+  const { seen } = await gate(() => healthy()).subject.mayGo(["h1"], []);
+  expect(seen).toEqual(["etcd-main: healthy, 3 of 3 up (2 needed), seen from h2 and h3"]);
 });
 
 test("a host has healed once every view says so", async () => {
-  expect(await gate(() => healthy()).subject.healed("h1")).toEqual([]);
+  expect(await gate(() => healthy()).subject.healed("h1")).toMatchObject({ verdict: "ok", reasons: [] });
   const healing = gate((r) =>
     r.host === "h3" ? healthy({ state: "degraded", reasons: ["3 entries to heal"] }) : healthy(),
   );
-  expect(await healing.subject.healed("h1")).toEqual(["etcd-main is not whole: 3 entries to heal"]);
+  expect(await healing.subject.healed("h1")).toMatchObject({
+    verdict: "deny",
+    reasons: [{ rule: "not-healed", text: "etcd-main is not whole: 3 entries to heal" }],
+  });
 });
 
 test("an instance that starts after its host has healed does not keep it from healing; one that runs there and is not up does", async () => {
   const members = ["ns1", "ns2", "ns3"].map((name) => ({ kind: "instance" as const, name }));
   const config = { groups: [{ name: "dns", members, needed: 2 }] };
   const on = (name: string, state: string) => ({ uuid: name, name, state });
-  const healedWith = (state: string) => {
+  const healedWith = async (state: string) => {
     const instances = { h1: [on("ns1", "shutoff"), on("ns2", state)], h3: on("ns3", "running") };
-    return gate(() => healthy(), { config, instances }).subject.healed("h1");
+    const { reasons } = await gate(() => healthy(), { config, instances }).subject.healed("h1");
+    return reasons.map((r) => r.text);
   };
   expect(await healedWith("running")).toEqual([]);
   expect(await healedWith("paused")).toEqual([expect.stringContaining("group dns")]);
@@ -173,7 +182,7 @@ test("heal is asked of those who come back, the way out of those who go", async 
   const { subject } = gate(() => degraded);
   const question = { run: "r1", host: "h1", cluster: "c1", out: [] };
   const told = await new Promise((resolve) => subject.ask({ ...question, about: "heal" }, resolve));
-  expect(told).toEqual({
+  expect(told).toMatchObject({
     verdict: "deny",
     reasons: [{ rule: "not-healed", subject: "h1", text: "etcd-main is not whole: 3 entries to heal", fix: "" }],
   });

@@ -4,7 +4,7 @@ import type { HostInventory } from "../domain/inventory.ts";
 import type { MemberCheck, ProbeConfig, QuorumConfig } from "../domain/quorum.ts";
 import type { ProbeRequest } from "../fleet/probes.ts";
 import { type CheckAnswer, groupSystem } from "../quorum/groups.ts";
-import { largestSafeSet, mayGoOut, notHealed, type System, standing, type View } from "../quorum/index.ts";
+import { largestSafeSet, mayGoOut, notHealed, type System, seenText, standing, type View } from "../quorum/index.ts";
 import { checkAnswer, checkedFrom, systemSeen, systemsToHeal, viewpointsOf } from "../quorum/reading.ts";
 
 export interface QuorumPorts {
@@ -40,7 +40,7 @@ export class QuorumGate implements Gate {
   }
 
   ask({ host, out, about }: GateQuestion, answer: (a: GateAnswer) => void): void {
-    const asked = about === "heal" ? this.#hasHealed(host) : this.mayGo([host], out);
+    const asked = about === "heal" ? this.healed(host) : this.mayGo([host], out);
     asked.then(answer, (error: Error) =>
       answer({
         verdict: "unknown",
@@ -52,23 +52,17 @@ export class QuorumGate implements Gate {
   /** May these hosts go out now? Those that are out already are found out here, `out` may name more. */
   async mayGo(going: readonly string[], out: readonly string[]): Promise<GateAnswer> {
     const away = this.#away(going, out);
-    const { systems } = await this.read(going, away);
-    return mayGoOut(systems, { going, out: away });
+    const reading = await this.read(going, away);
+    return { ...mayGoOut(reading.systems, { going, out: away }), seen: seenIn(reading) };
   }
 
-  async #hasHealed(host: string): Promise<GateAnswer> {
-    const reasons = await this.healed(host);
-    return {
-      verdict: reasons.length === 0 ? "ok" : "deny",
-      reasons: reasons.map((text) => ({ rule: "not-healed", subject: host, text, fix: "" })),
-    };
-  }
-
-  /** Why a host that came back has not healed; empty when it has. Everybody who can is asked: repairs show differently from host to host. */
-  async healed(host: string): Promise<string[]> {
+  /** Has a host that came back healed? Everybody who can is asked: repairs show differently from host to host. */
+  async healed(host: string): Promise<GateAnswer> {
     const away = this.#away([host], []);
-    const { systems } = await this.read([], away, { fromAll: true });
-    return notHealed(systemsToHeal(systems, this.#ports.config().groups, host), host, away);
+    const reading = await this.read([], away, { fromAll: true });
+    const own = systemsToHeal(reading.systems, this.#ports.config().groups, host);
+    const reasons = notHealed(own, host, away).map((text) => ({ rule: "not-healed", subject: host, text, fix: "" }));
+    return { verdict: reasons.length === 0 ? "ok" : "deny", reasons, seen: seenIn(reading) };
   }
 
   /** The largest set of these hosts that could go together now; verified with the systems that answer for themselves. */
@@ -203,6 +197,10 @@ export class QuorumGate implements Gate {
     const health = await this.#ports.read({ host: from, system, settings, timeoutMs: CHECK_MS, going: [] });
     return checkAnswer(health);
   }
+}
+
+function seenIn({ systems, views }: Reading): string[] {
+  return systems.map((s) => seenText(s, views.get(s.name)?.map((v) => v.from) ?? []));
 }
 
 /** Kinds of systems that say themselves whether hosts may go. */

@@ -75,9 +75,11 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
     case "ledger-closed":
       return [{ subject: entryName(after, event.id), text: `closed (${event.note})` }];
     case "gate-answered": {
+      const subject = `host ${event.host}`;
       const reasons = event.reasons.map((r) => r.text).join("; ");
       return [
-        { subject: `host ${event.host}`, text: `${event.step}: ${event.verdict}${reasons ? ` (${reasons})` : ""}` },
+        ...(event.seen ?? []).map((text) => ({ subject, text: `${event.step} asked ${text}` })),
+        { subject, text: `${event.step}: ${event.verdict}${reasons ? ` (${reasons})` : ""}` },
       ];
     }
     case "step-accepted":
