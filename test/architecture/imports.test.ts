@@ -23,8 +23,9 @@ const mayImport: Record<string, readonly string[]> = {
   shared: [],
   agent: ["@slipway/shared"],
   controller: ["@slipway/shared"],
-  // A pool file is checked without a controller, by the controller's own reader, which needs nothing native.
-  cli: ["@slipway/shared", "@slipway/controller/pool"],
+  // A pool file is checked without a controller, by the controller's own reader, which needs nothing native. Plans are played on the
+  // simulator, which is loaded when it is needed.
+  cli: ["@slipway/shared", "@slipway/controller/pool", "@slipway/simulator"],
   simulator: ["@slipway/shared", "@slipway/agent/internals", "@slipway/controller/internals"],
 };
 
@@ -94,8 +95,8 @@ describe("packages", () => {
   });
 });
 
-/** Libraries that a program loads with a module, through everything that it imports at once. */
-function loadedWith(entry: string): string[] {
+/** What a program loads with a module, through everything that it imports at once: sources and libraries. */
+function loadedWith(entry: string): { files: string[]; libraries: string[] } {
   const seen = new Set<string>();
   const libraries = new Set<string>();
   const visit = (file: string) => {
@@ -113,7 +114,7 @@ function loadedWith(entry: string): string[] {
     }
   };
   visit(entry);
-  return [...libraries].sort();
+  return { files: [...seen], libraries: [...libraries].sort() };
 }
 
 /** The source that a subpath export of a package stands for. */
@@ -124,11 +125,16 @@ function sourceOf(name: string, subpath: string): string {
 
 describe("the simulator", () => {
   test("needs nothing native and no connection, so that the command can bring it", () => {
-    const libraries = loadedWith("packages/simulator/src/index.ts");
+    const { libraries } = loadedWith("packages/simulator/src/index.ts");
     expect(libraries).toContain("@bufbuild/protobuf");
     expect(libraries.filter((l) => /sqlite|grpc|x509|zod|pino/.test(l))).toEqual([]);
   });
+  test("comes with the command when a plan is played, and not before", () => {
+    const { files } = loadedWith("packages/cli/src/main.ts");
+    expect(files).toContain("packages/cli/src/commands/simulate.ts");
+    expect(files.filter((f) => f.startsWith("packages/simulator/"))).toEqual([]);
+  });
   test("would be found out", () => {
-    expect(loadedWith("packages/controller/src/index.ts")).toContain("better-sqlite3");
+    expect(loadedWith("packages/controller/src/index.ts").libraries).toContain("better-sqlite3");
   });
 });

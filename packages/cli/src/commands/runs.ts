@@ -13,6 +13,7 @@ import { renderReport, renderStages } from "../render/report.ts";
 import { lineSink, logLine, quietSink, treeSink } from "../render/sinks.ts";
 import { renderRun, renderRuns } from "../render/tables.ts";
 import { registerPlan } from "./plan.ts";
+import { registerSimulate } from "./simulate.ts";
 
 /** How long a lost answer of StartRun, or a report after the end, is asked for again. */
 const INSIST_MS = 60_000;
@@ -23,6 +24,7 @@ const outcomes: Record<string, ExitStatus> = { succeeded: 0, "nothing-done": 3 }
 export function registerRuns(register: Register, program: Command): Command {
   program.commandsGroup("Runs:");
   registerPlan(register, program);
+  registerSimulate(register, program);
   register(
     declareRunFlags(program.command("start").summary("start a run and follow it to its end")).option(
       "--detach",

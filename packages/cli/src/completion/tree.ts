@@ -53,6 +53,7 @@ const byOperand: Record<string, Values> = {
   INSTANCE: { names: "instances" },
   DIR: "directory",
   FILE: "file",
+  PLAN: "file",
   SHELL: { words: ["bash", "zsh"] },
 };
 

@@ -1,10 +1,4 @@
-import {
-  type Run,
-  type Schedule,
-  type ScheduledMove,
-  type ScheduledTurn,
-  scheduleDifference,
-} from "@slipway/controller/internals";
+import type { Run, Schedule, ScheduledMove, ScheduledTurn } from "@slipway/controller/internals";
 import type { operatorWire } from "@slipway/shared/wire";
 
 /** A plan's schedule in the words of the engine. What it was made for, by host, is not in a plan. */
@@ -33,7 +27,6 @@ export function scheduleOf(view: operatorWire.ScheduleView): Schedule {
 export function differences(plan: Schedule, own: Schedule | undefined): string[] {
   if (own === undefined) return ["it finds no schedule"];
   const found: string[] = [];
-  const { movesAdded, movesDropped, consentsAdded, consentsDropped } = scheduleDifference(plan, own);
   const order = (of: Schedule) => of.turns.map((t) => t.host).join(", ");
   if (order(plan) !== order(own)) found.push(`its order is ${order(own)}, the plan's ${order(plan)}`);
   else
@@ -44,10 +37,14 @@ export function differences(plan: Schedule, own: Schedule | undefined): string[]
       else if (other.after.join() !== turn.after.join())
         found.push(`${turn.host} goes after ${named(other.after)}, in the plan after ${named(turn.after)}`);
     }
-  for (const m of movesAdded) found.push(`it has ${moveText(m)}`);
-  for (const m of movesDropped) found.push(`the plan has ${moveText(m)}`);
-  for (const name of consentsAdded) found.push(`it would have ${name} stopped, if an operator consents`);
-  for (const name of consentsDropped) found.push(`the plan needs consent to stop ${name}`);
+  const [ofPlan, ofOwn] = [plan, own].map(
+    (s) => new Map(s.moves.map((m) => [`${m.uuid} ${m.from} ${m.to} ${m.kind}`, m])),
+  );
+  for (const [key, m] of ofOwn ?? []) if (!ofPlan?.has(key)) found.push(`it has the move ${moveText(m)}`);
+  for (const [key, m] of ofPlan ?? []) if (!ofOwn?.has(key)) found.push(`the plan has the move ${moveText(m)}`);
+  const [asked, asks] = [new Set(plan.consentsNeeded), new Set(own.consentsNeeded)];
+  for (const name of asks) if (!asked.has(name)) found.push(`it would ask for consent to stop ${name}`);
+  for (const name of asked) if (!asks.has(name)) found.push(`the plan asks for consent to stop ${name}`);
   return found;
 }
 

@@ -70,7 +70,9 @@ export function readFault(text: string, plan: PlanFile, startMs: number): Fault 
     known("host", host, names.hosts, fail);
     return {
       text,
-      entries: [{ ...when(time, host, true), do: `${name} of ${count(gib, fail)} GiB is started on ${host}` }],
+      entries: [
+        { ...when(time, host, true), called: text, do: `${name} of ${count(gib, fail)} GiB is started on ${host}` },
+      ],
     };
   }
   const [, subject = "", words = ""] = /^(\S+): (.+)$/.exec(body) ?? [];
@@ -88,7 +90,7 @@ export function readFault(text: string, plan: PlanFile, startMs: number): Fault 
     const then = trigger.at === undefined ? { ...trigger, after: later.after } : { at: sum(trigger.at, later.after) };
     return { text, entries: [first, { ...then, do: later.do, called: `${text} (over)` }] };
   }
-  const shapes = faultShapes.filter((s) => kindOf(s) === kind).map((s) => s.replace(/^\S+: /, ""));
+  const shapes = faultShapes.filter((s) => s.includes(": ") && kindOf(s) === kind).map((s) => s.replace(/^\S+: /, ""));
   return fail(
     `${JSON.stringify(words)} is nothing that can happen to ${theKind[kind]}`,
     `write one of: ${shapes.join("; ")}`,

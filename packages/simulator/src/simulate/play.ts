@@ -1,4 +1,4 @@
-import { type Plan, parseWindows, type Run, reportOf, type Schedule } from "@slipway/controller/internals";
+import { type Plan, parseWindows, pausedReason, type Run, type Schedule } from "@slipway/controller/internals";
 import { SlipwayError } from "@slipway/shared";
 import { Random } from "../random.ts";
 import type { Stage } from "../script/actions.ts";
@@ -43,6 +43,8 @@ export interface Played {
   /** What the run waits for, that ended for want of an operator. */
   readonly waitsFor: string;
   readonly violations: readonly string[];
+  /** When the last thing happened, by the world's clock. */
+  readonly lastMs: number;
 }
 
 /** Plays a plan in a simulated world. Errors: `bad-input` where nothing can be started. */
@@ -95,6 +97,7 @@ export function play(plan: PlanFile, options: PlayOptions): Played {
     unmet: script.unmet().map((e) => e.called ?? [e.do].flat().join(", ")),
     waitsFor: run.state === "ended" ? "" : waitsFor(run, world) || "nothing that is known: it was given up",
     violations: world.violations,
+    lastMs: lastAt,
   };
 }
 
@@ -152,12 +155,13 @@ function approver(world: World): (run: Run) => void {
 
 /** What an operator would have to do something about; empty: the run goes on, or will by itself. */
 function waitsFor(run: Run, world: World): string {
-  if (run.paused) return `paused by ${run.paused.who}: ${run.paused.reason}`;
+  const withFix = ({ text, fix }: { text: string; fix: string }) => (fix === "" ? text : `${text}; ${fix}`);
+  if (run.paused) return withFix(pausedReason(run));
   const { held } = run;
   if (held === undefined || held.rule === "window" || held.rule === "bake") return "";
   const waits = world.controller.coordinator?.waits(RUN) ?? [];
   const fix = held.fix || waits.find((w) => w.reason.rule === held.rule)?.reason.fix || "";
-  return `${held.text}${fix === "" ? "" : `; ${fix}`}`;
+  return withFix({ text: held.text, fix });
 }
 
 function notStarted(plan: PlanFile, refusal: unknown): Error {
@@ -173,10 +177,4 @@ function varied(random: Random): (p95: number) => number {
     const normal = Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * random.next());
     return Math.exp((normal * Math.log(Math.max(1, p95))) / 1.645);
   };
-}
-
-/** What the run's report says of it. */
-export function outcomeOf(run: Run): { readonly outcome: string; readonly success: boolean; readonly details: string } {
-  const { outcome, success, details } = reportOf(run);
-  return { outcome, success, details };
 }

@@ -1,7 +1,7 @@
 import { type Run, reportOf } from "@slipway/controller/internals";
 import { whereabouts } from "../script/log.ts";
 import { deviations, movesOf } from "./compare.ts";
-import type { Played } from "./play.ts";
+import { type Played, START_MS } from "./play.ts";
 
 /** What became of a simulated run. Durations in milliseconds. */
 export interface Summary {
@@ -39,7 +39,7 @@ export function summaryOf(played: Played): Summary {
     duration: {
       plannedMs: planned.expectedMs,
       p95Ms: planned.p95Ms,
-      simulatedMs: Math.max(0, (run.endedAt ?? world.controller.wallMs()) - run.startedAt),
+      simulatedMs: run.endedAt === undefined ? played.lastMs - START_MS : run.endedAt - run.startedAt,
     },
     moves: { planned: planned.moves.filter((m) => m.kind !== "level").length, made: movesOf(run).length },
     deviations: deviations(planned, run),
