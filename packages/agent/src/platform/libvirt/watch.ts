@@ -92,9 +92,11 @@ export class Watch {
       return this.#reading;
     }
     this.#isDirty = false;
+    // What happens while it is read may or may not be in it.
+    const beganMs = this.#options.monotonicMs();
     this.#reading = this.#options
       .read()
-      .then((reading) => this.#take(reading))
+      .then((reading) => this.#take(reading, beganMs))
       .catch((thrown: unknown) => this.#options.log("error", `libvirt: reading it failed (${String(thrown)})`))
       .finally(() => {
         this.#reading = undefined;
@@ -108,11 +110,11 @@ export class Watch {
     return this.#options.pauseMs?.() ?? PAUSE_MS;
   }
 
-  #take(reading: Reading): void {
+  #take(reading: Reading, beganMs: number): void {
     if (this.#isClosed) return;
-    const { log, monotonicMs, changed } = this.#options;
+    const { log, changed } = this.#options;
     const before = this.#inventory?.problem ?? "";
-    this.#readAtMs = monotonicMs();
+    this.#readAtMs = beganMs;
     if (reading.problem !== before)
       log(
         reading.problem === "" ? "info" : "warn",

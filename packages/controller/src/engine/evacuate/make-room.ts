@@ -2,7 +2,7 @@ import type { Move } from "../../placement/index.ts";
 import type { Desk } from "../desk.ts";
 import { beginMove, type Lanes } from "./admit.ts";
 import { opsOfRun } from "./ops.ts";
-import { pictureOf, staleness } from "./pictures.ts";
+import { isFromBefore, pictureOf, staleness } from "./pictures.ts";
 
 /**
  * Begins moves between hosts that stay in, so that there is room where they come from: in their order, each when what has to leave its
@@ -20,7 +20,9 @@ export function makeRoom(desk: Desk, moves: readonly Move[], lanes: Lanes): Read
     const picture = pictureOf(fleet, host.cluster, from);
     const instance = picture?.inventory.instances.find((i) => i.uuid === uuid);
     const arrived = run.hosts.some((h) =>
-      h.settled.some((s) => s.uuid === uuid && s.outcome === "moved" && s.to === to && s.t > (picture?.readT ?? 0)),
+      h.settled.some(
+        (s) => s.uuid === uuid && s.outcome === "moved" && s.to === to && picture && isFromBefore(picture, s.t),
+      ),
     );
     const stale = staleness(from, picture, now);
     if (stale || arrived || instance === undefined) {

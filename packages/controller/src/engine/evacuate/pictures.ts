@@ -59,8 +59,16 @@ export function settledOf({ settled }: HostRun, uuid: string): Settled {
   return index.get(uuid) ?? [];
 }
 
+/** When a picture was taken is known about this well: word of it takes its time, too. In milliseconds. */
+const READ_SLACK_MS = 1_000;
+
+/** Was the picture perhaps taken before that time? */
+export function isFromBefore({ readT }: HostInventory, t: number): boolean {
+  return readT < t + READ_SLACK_MS;
+}
+
 /** Has the run settled this instance after its host's picture was taken? */
 export function isKnownGone(host: HostRun, picture: HostInventory, uuid: string): boolean {
   const last = settledOf(host, uuid).at(-1);
-  return last !== undefined && last.outcome !== "stayed" && last.outcome !== "failed" && last.t > picture.readT;
+  return last !== undefined && last.outcome !== "stayed" && last.outcome !== "failed" && isFromBefore(picture, last.t);
 }
