@@ -49,10 +49,11 @@ export interface LibvirtPlatform extends Platform {
   close(): void;
 }
 
-/** A reading this young is the host as it is: events come sooner. */
-const RECENT_MS = 3_000;
-/** A reading this young will do for what a migration has to know before it begins: libvirt refuses what is not so any more. */
-const KNOWN_MS = 5_000;
+/**
+ * A reading this young will do for an admission, which a problem has read anew, and for what a migration has to know before it begins:
+ * libvirt refuses what is not so any more.
+ */
+const RECENT_MS = 5_000;
 /** While instances come and go every one of them is an event: readings pause for so long, for what they take the migrations lack. */
 const MOVING_PAUSE_MS = 3_000;
 const PAUSE_MS = 1_000;
@@ -95,7 +96,7 @@ export function createLibvirtPlatform(options: LibvirtOptions): LibvirtPlatform 
 
   function known(uuid: string): Known | undefined {
     const inventory = watch.inventory;
-    const isRecent = options.monotonicMs() - watch.readAtMs <= KNOWN_MS;
+    const isRecent = options.monotonicMs() - watch.readAtMs <= RECENT_MS;
     const one = isRecent && inventory?.problem === "" ? inventory.instances.find((i) => i.uuid === uuid) : undefined;
     if (one?.state !== "running" || one.job !== "") return undefined;
     const { job, autostart, persistent, saved } = one;
