@@ -137,6 +137,13 @@ function brokenStart(run: Run, host: HostRun, step: StepName, attempt: number): 
       run.ledger.some((l) => l.kind === "service" && l.host === host.name && l.closedAt === undefined),
       "nothing has been stopped",
     );
+  if (step === "uncordon" && host.directed === undefined && run.spec.options.onFailure === "cordoned") {
+    const turn = host.steps.slice(host.steps.findLastIndex((s) => s.step === "cordon"));
+    const work = turn.findLast((s) => s.step === "Maintenance" || s.step === "reboot");
+    const verdict = work?.result?.verdict ?? "";
+    // What an abort cut off is no failure of the host.
+    need(work === undefined || ["ok", "no-hook", "cancelled"].includes(verdict), "its work has failed");
+  }
   if (undo) need(host.cordoned || host.resumeAt === step || op === "restore", "nothing to undo");
   return broken;
 }

@@ -241,7 +241,10 @@ function retried(host: HostRun, op: RunOptions["op"]): HostRun {
         host.steps.slice(host.from).some((s) => isWork(s.step) && s.result?.verdict === "ok");
       return { ...reset(host), resumeAt: isThrough ? last : "drain" };
     }
-    const again = last === "reboot" || last === "restore" || last === "uncordon" ? last : work;
+    // Ended before the work that it was to go on with.
+    const { resumeAt = work } = host;
+    const unbegun = isWork(resumeAt) && !host.steps.slice(host.from).some((s) => isWork(s.step)) ? resumeAt : work;
+    const again = last === "reboot" || last === "restore" || last === "uncordon" ? last : unbegun;
     return { ...reset(host), resumeAt: again };
   }
   if (host.checked && last === "PostMaintenance") return { ...reset(host), resumeAt: last };

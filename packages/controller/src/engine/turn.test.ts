@@ -10,7 +10,14 @@ const all: Concern = { isWatched: true, hasServices: true, isOwed: true };
 function next(
   steps: StepName[],
   concern: Partial<Concern> = {},
-  more: { op?: RunOptions["op"]; failed?: StepName; abort?: boolean; resumeAt?: StepName; rerun?: boolean } = {},
+  more: {
+    op?: RunOptions["op"];
+    failed?: StepName;
+    abort?: boolean;
+    resumeAt?: StepName;
+    rerun?: boolean;
+    from?: number;
+  } = {},
 ) {
   const done = steps.map((step): StepRecord => {
     const plain = controllerResult(step === more.failed ? "failed" : "ok", "", 0, 0);
@@ -19,7 +26,7 @@ function next(
     return { host: "hv1", step, attempt: 1, startedT: 0, startedAt: 0, endedT: 0, result };
   });
   const at = more.resumeAt ? { resumeAt: more.resumeAt } : {};
-  const is = { name: "hv1", steps: done, from: 0, checked: true, began: true, cordoned: true, ...at };
+  const is = { name: "hv1", steps: done, from: more.from ?? 0, checked: true, began: true, cordoned: true, ...at };
   const host = is as unknown as HostRun;
   const options = { ...defaultOptions, op: more.op ?? "hooks" };
   const abort = more.abort ? { abort: { who: "alice", now: false, reason: "" } } : {};
@@ -96,4 +103,18 @@ test("a boot starts services: they stop again before Maintenance runs again afte
   expect(next([...booted, "recheck", "services-stop"], all, { rerun: true })).toBe("Maintenance");
   expect(next([...booted, "recheck", "services-stop", "Maintenance"], all, { rerun: true })).toBe("reboot");
   expect(next(booted, {}, { rerun: true })).toBe("Maintenance");
+});
+
+test("a host whose work had begun is not put back because its services do not stop, or on an abort", () => {
+  const again = { resumeAt: "Maintenance" } as const;
+  expect(next(["recheck", "services-stop"], all, { ...again, failed: "services-stop" })).toBe(
+    "failed: services-stop-failed",
+  );
+  expect(next(["drain"], all, { ...again, failed: "drain" })).toBe("failed: drain-failed");
+  const booted: StepName[] = [...stopped, "Maintenance", "reboot", "services-stop"];
+  expect(next(booted, all, { rerun: true, failed: "services-stop" })).toBe("failed: services-stop-failed");
+  const failed: StepName[] = [...stopped, "Maintenance"];
+  const tried = { ...again, failed: "Maintenance", from: failed.length } as const;
+  expect(next([...failed, "recheck"], all, { ...tried, abort: true })).toBe("failed: maintenance-failed");
+  expect(next([...failed, "recheck"], all, tried)).toBe("services-stop");
 });

@@ -59,7 +59,7 @@ export function nextOf(run: Run, host: HostRun, concern: Concern = noConcern): N
   if (cause) {
     const failure = failureOf(cause) ?? { code: "failed", reason: "" };
     let { reason } = failure;
-    if (undoes(run, cause)) {
+    if (undoes(run, host, walk, cause)) {
       // What healed before its services were touched has not to heal from anything.
       const isWatched = concern.isWatched && walk.some((s) => s.step === "services-stop" || isWork(s.step));
       const undo = putBack(host, cause === last ? undefined : last, { ...concern, isWatched });
@@ -253,18 +253,26 @@ function isWork(name: StepName): boolean {
 }
 
 /** Is the host put back into service after this failure? A host whose verdict is not known never is. */
-function undoes(run: Run, cause: StepRecord): boolean {
+function undoes(run: Run, host: HostRun, walk: readonly StepRecord[], cause: StepRecord): boolean {
+  const { onFailure } = run.spec.options;
   switch (cause.step) {
     case "cordon":
+      return true;
     case "drain":
     case "services-stop":
-      return true;
+      // Work that has begun is not undone by putting things back.
+      return onFailure === "uncordon" || !hasBegun(host, walk);
     case "Maintenance":
     case "reboot":
-      return run.spec.options.onFailure === "uncordon" && cause.abandoned === undefined;
+      return onFailure === "uncordon" && cause.abandoned === undefined;
     default:
       return false;
   }
+}
+
+/** Has its work begun, in this attempt or in the one that it goes on with? */
+function hasBegun({ resumeAt }: HostRun, walk: readonly StepRecord[]): boolean {
+  return walk.some((s) => isWork(s.step)) || (resumeAt !== undefined && isWork(resumeAt));
 }
 
 /**
@@ -285,16 +293,17 @@ function stays(cause: StepRecord | undefined, after: string): Next {
 function aborted(run: Run, host: HostRun, walk: readonly StepRecord[], concern: Concern): Next {
   const last = walk.at(-1);
   const by = `the run was aborted by ${run.abort?.who ?? "an operator"}`;
-  const broken = walk.findLast((s) => (s.step === "Maintenance" || s.step === "reboot") && leavesBroken(run, s));
+  const work = walk.some((s) => isWork(s.step)) || !hasBegun(host, walk) ? walk : host.steps;
+  const broken = work.findLast((s) => isWork(s.step) && leavesBroken(run, s));
   if (host.cordoned && broken) return stays(broken, by);
   const undo = putBack(host, last, concern);
   if (undo) return undo;
   if (host.cordoned) return stays(last, by);
   if (!host.began) return end("untouched", "aborted", by);
-  const work = run.spec.options.op === "reboot" ? "reboot" : "Maintenance";
-  if (!walk.some((s) => s.step === work))
-    return end("skipped", "aborted", `${by} before ${work === "reboot" ? "the reboot" : work}`);
-  const failed = walk.findLast((s) => (s.step === "Maintenance" || s.step === "reboot") && failureOf(s));
+  const aim = run.spec.options.op === "reboot" ? "reboot" : "Maintenance";
+  if (!walk.some((s) => s.step === aim))
+    return end("skipped", "aborted", `${by} before ${aim === "reboot" ? "the reboot" : aim}`);
+  const failed = walk.findLast((s) => isWork(s.step) && failureOf(s));
   const failure = failed && failureOf(failed);
   // The reason of a cancelled hook is the abort itself.
   const cut = failed?.result?.verdict === "cancelled" ? `${failed.step}: ended before it was done` : failure?.reason;
