@@ -11,7 +11,8 @@ export type Plain<T> = T extends string | number | bigint | boolean | Uint8Array
     ? readonly Plain<Item>[]
     : { readonly [K in keyof T as Exclude<K, "$typeName" | "$unknown">]: Plain<T[K]> };
 
-export type Inventory = Plain<platform.PlatformInventory>;
+/** Its age goes with the message that tells it. */
+export type Inventory = Omit<Plain<platform.PlatformInventory>, "ageMs">;
 export type HostCapacity = Plain<platform.HostCapacity>;
 export type Instance = Plain<platform.Instance>;
 export type Disk = Plain<platform.Disk>;

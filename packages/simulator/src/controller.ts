@@ -251,7 +251,7 @@ export class SimController {
       return;
     }
     if (message.case === "inventory") {
-      process.book.told(host.name, platformFrom(message.value));
+      process.book.told(host.name, platformFrom(message.value), message.value.ageMs);
       if (process.alive) process.cordons.heard(host.name, message.value.cordonedBy);
       return;
     }

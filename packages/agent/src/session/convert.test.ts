@@ -187,7 +187,10 @@ describe("what the agent says", () => {
       startedAtMs: 1_763_000_000_000n,
     });
     const inventory = { ...inventoryOf(one), seq: 4, cordonedBy: "r1" };
-    expect(overTheWire({ type: "inventory", inventory })).toMatchObject({ case: "inventory", value: inventory });
+    expect(overTheWire({ type: "inventory", inventory, ageMs: 1_500.4 })).toMatchObject({
+      case: "inventory",
+      value: { ...inventory, ageMs: 1_500 },
+    });
     const heartbeat = { type: "heartbeat", seq: 2, running: [key], inventorySeq: 4, inventoryAgeMs: 1.6 } as const;
     expect(overTheWire(heartbeat)).toMatchObject({
       case: "heartbeat",

@@ -161,12 +161,17 @@ export function toWire(message: Outgoing): MessageInitShape<typeof agentWire.Ses
             seq: BigInt(message.seq),
             running: [...message.running],
             inventorySeq: message.inventorySeq,
-            inventoryAgeMs: Math.min(Math.max(0, Math.round(message.inventoryAgeMs)), MAX_AGE_MS),
+            inventoryAgeMs: ageOnWire(message.inventoryAgeMs),
           },
         },
       };
     case "inventory":
-      return { message: { case: "inventory", value: message.inventory as InventoryInit } };
+      return {
+        message: {
+          case: "inventory",
+          value: { ...(message.inventory as InventoryInit), ageMs: ageOnWire(message.ageMs) },
+        },
+      };
     case "report":
       return { message: { case: "report", value: reportTo(message.report) } };
     case "progress": {
@@ -182,6 +187,10 @@ export function toWire(message: Outgoing): MessageInitShape<typeof agentWire.Ses
       return { message: { case: "hooksPushed", value } };
     }
   }
+}
+
+function ageOnWire(ms: number): number {
+  return Math.min(Math.max(0, Math.round(ms)), MAX_AGE_MS);
 }
 
 function inventoryTo(inventory: HookInventory) {

@@ -500,7 +500,7 @@ export class AgentCore {
   #flush(): void {
     this.#guard(undefined, () => {
       const inventory = this.#welcomed ? this.#inventories.due() : undefined;
-      if (inventory !== undefined) this.#tell({ type: "inventory", inventory });
+      if (inventory !== undefined) this.#tell({ type: "inventory", inventory, ageMs: this.#inventories.ageMs() });
     });
     this.#guard(undefined, () => this.#delivery.flush(this.#ports.machine.monotonicMs()));
   }

@@ -80,6 +80,14 @@ describe("the inventory", () => {
     ]);
   });
 
+  it("says how old the reading is that a mark was added to", () => {
+    platform.reading = inventoryOf(instance(uuid));
+    const agent = new Process(world).connect();
+    world.nowMs += 4_000;
+    agent.core.received({ type: "set-cordon", holder: "r1", reason: "" });
+    expect(agent.sent.flatMap((m) => (m.type === "inventory" ? [m.ageMs] : []))).toEqual([0, 4_000]);
+  });
+
   it("comes before the end of the step that changed it", () => {
     platform.reading = inventoryOf(instance(uuid));
     const agent = new Process(world).connect();

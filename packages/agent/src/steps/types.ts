@@ -230,7 +230,8 @@ export type Outgoing =
       /** How long ago the platform was last read. */
       readonly inventoryAgeMs: number;
     }
-  | { readonly type: "inventory"; readonly inventory: Inventory }
+  /** `ageMs`: how long ago the platform was read. */
+  | { readonly type: "inventory"; readonly inventory: Inventory; readonly ageMs: number }
   | { readonly type: "report"; readonly report: Report }
   | { readonly type: "progress"; readonly key: StepKey; readonly percent?: number; readonly message: string }
   | { readonly type: "hooks"; readonly inventory: HookInventory; readonly nonce: bigint }

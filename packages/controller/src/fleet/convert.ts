@@ -131,7 +131,8 @@ export function inventoryFrom(inventory: agentWire.HookInventory | undefined): I
 
 /** A picture of a host's platform. One that cannot be relied on says so in its problem: a guess could make a host look empty. */
 export function platformFrom(told: platformWire.PlatformInventory): Platform {
-  const inventory = plain(told) as Platform;
+  // How old it was is for whoever hears it; it is no part of what it says.
+  const { ageMs: _, ...inventory } = plain(told) as Platform & { ageMs: number };
   return {
     ...inventory,
     instances: inventory.instances.slice(0, MAX_INSTANCES),

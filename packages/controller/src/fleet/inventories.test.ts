@@ -46,16 +46,17 @@ beforeEach(() => {
   open();
 });
 
-function tell(init: { seq: number; memoryFreeMib?: number; names?: string[] }): void {
+function tell(init: { seq: number; ageMs?: number; memoryFreeMib?: number; names?: string[] }): void {
   const instances = (init.names ?? []).map((name, i) => ({ uuid: uuid(i), name, state: "running", startedAtMs: 7n }));
   const capacity = { memoryFreeMib: init.memoryFreeMib ?? 0 };
   const told = create(platformWire.PlatformInventorySchema, {
     seq: init.seq,
     platform: "libvirt",
+    ageMs: init.ageMs ?? 0,
     instances,
     capacity,
   });
-  book.told("hv1", platformFrom(told));
+  book.told("hv1", platformFrom(told), told.ageMs);
 }
 const picture = () => roster.inventories("c1")[0];
 
@@ -77,6 +78,14 @@ describe("a picture", () => {
     book.stillHolds("hv1", 2, 0);
     expect(picture()?.readT).toBe(9_000);
     expect(book.picture("hv1")?.readMs).toBe(1_009_000);
+  });
+
+  test("is as old as what it was made of, however new the mark in it is", () => {
+    now = 11_000;
+    tell({ seq: 1, ageMs: 4_000, names: ["a"] });
+    expect([picture()?.readT, book.picture("hv1")?.readMs]).toEqual([7_000, 1_007_000]);
+    tell({ seq: 2, ageMs: 4_500, names: ["a"] });
+    expect(changes).toEqual(["hv1"]);
   });
 
   test("that can be acted on again is news", () => {

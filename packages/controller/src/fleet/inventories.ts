@@ -59,14 +59,14 @@ export class InventoryBook {
     if (picture) this.#pictures.set(host, { ...picture, current: false });
   }
 
-  /** An agent told what is on its host; it has read it just now. */
-  told(host: string, inventory: Inventory): void {
+  /** An agent told what is on its host, as it has read it `ageMs` ago. */
+  told(host: string, inventory: Inventory, ageMs: number): void {
     const [before, now] = [this.#pictures.get(host), this.#clock.engineMs()];
     const couldBeActedOn = before?.current === true && now - before.readT <= INVENTORY_FRESH_MS;
     this.#pictures.set(host, {
       inventory,
-      readT: now,
-      readMs: this.#clock.wallMs(),
+      readT: now - ageMs,
+      readMs: this.#clock.wallMs() - ageMs,
       current: true,
     });
     const essence = essenceOf(inventory);

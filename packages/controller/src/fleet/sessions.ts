@@ -282,7 +282,7 @@ export class AgentSessions implements AgentLink {
         this.#markStillHolds(session.host, message.value.inventorySeq);
         return;
       case "inventory":
-        this.#ports.book.told(session.host, platformFrom(message.value));
+        this.#ports.book.told(session.host, platformFrom(message.value), message.value.ageMs);
         this.#ports.cordons.heard(session.host, message.value.cordonedBy);
         this.#ports.work();
         return;
