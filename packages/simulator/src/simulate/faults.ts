@@ -1,5 +1,5 @@
 import { type StepName, steps } from "@slipway/controller/internals";
-import { nearest, SlipwayError, stages } from "@slipway/shared";
+import { naturalCompare, nearest, SlipwayError, stages } from "@slipway/shared";
 import type { ScriptEntry } from "../script/script.ts";
 import type { LogLine } from "../world.ts";
 import type { PlanFile } from "./plan-file.ts";
@@ -133,7 +133,9 @@ function hasStep(host: string, step: string, { stepsOf }: Names, fail: About["fa
   if (own?.includes(step)) return;
   fail(
     own ? `${host} has no ${step} in this plan` : `${host} has no turn in this plan`,
-    own ? `its steps are ${own.join(", ")}` : `name one of ${[...stepsOf.keys()].slice(0, 8).join(", ")}`,
+    own
+      ? `its steps are ${own.join(", ")}`
+      : `name one of ${[...stepsOf.keys()].sort(naturalCompare).slice(0, 8).join(", ")}`,
   );
 }
 

@@ -19,7 +19,7 @@ const PATIENCE_MS = 15 * 60_000;
 const TOO_LONG = 10;
 const LEAST_LIMIT_MS = 48 * 3_600_000;
 /** Looks of all agents together that a simulation may cost; with more hosts and longer runs agents look less often. */
-const MOST_TICKS = 500_000;
+const MOST_TICKS = 200_000;
 
 export interface PlayOptions {
   readonly faults: readonly Fault[];
@@ -135,7 +135,7 @@ function worldOf(plan: PlanFile, rebuilt: Rebuilt, chance: ScriptedChance): Worl
 
 function timingOf({ pool, schedule }: PlanFile): Timing {
   const hostMs = pool.hosts.length * (Number(schedule.expectedMs) + PATIENCE_MS);
-  const agentTickMs = Math.min(5_000, Math.max(200, Math.ceil(hostMs / MOST_TICKS)));
+  const agentTickMs = Math.min(5_000, Math.max(500, Math.ceil(hostMs / MOST_TICKS)));
   return { agentTickMs, controllerTickMs: Math.max(1_000, agentTickMs), throughBytes: false, heartbeatMs: 15_000 };
 }
 

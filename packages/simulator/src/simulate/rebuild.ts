@@ -82,11 +82,15 @@ function poolFile({ pool: { limits } }: PlanFile): PoolConfig {
   };
 }
 
-/** In the order of the run where that was given, else in the pool's; with those that the operator leaves out. */
-function scopeOf({ view, pool }: PlanFile, { order, exclude = [] }: Rebuilt["options"]): string[] {
+/**
+ * In the order of the run where that was given, else in the pool's; with those that the operator leaves out. A canary stands in front of
+ * an order that was given: where the others are in the pool's, so was it.
+ */
+function scopeOf({ view, pool }: PlanFile, { order, canary, exclude = [] }: Rebuilt["options"]): string[] {
   const chosen = new Set([...view.hosts, ...exclude]);
-  if (order === "given") return [...chosen];
-  return pool.hosts.map((h) => h.name).filter((name) => chosen.has(name));
+  const natural = pool.hosts.map((h) => h.name).filter((name) => chosen.has(name));
+  const rest = (names: Iterable<string>) => [...names].filter((n) => n !== canary && !exclude.includes(n)).join();
+  return order === "given" && rest(chosen) !== rest(natural) ? [...chosen] : natural;
 }
 
 const ratio = (part: number, whole: number) => (whole > 0 ? Math.max(1, part / whole) : 1);

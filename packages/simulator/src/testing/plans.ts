@@ -28,6 +28,8 @@ export interface TestPool {
 export interface TestHost {
   readonly gib: number;
   readonly cpus?: number;
+  /** Of `gib`, what is set aside for huge pages of 2 MiB. */
+  readonly pagesGib?: number;
   readonly labels?: Readonly<Record<string, string>>;
   /** What earlier runs took, from empty to back in service: usually, and at the 95th percentile. */
   readonly takes?: readonly [usualMs: number, p95Ms: number];
@@ -42,9 +44,10 @@ const allHooks = { PreFlight: hook, PreMaintenance: hook, Maintenance: hook, Pos
 /** What `slipway --json plan` prints for such a pool. */
 export function planFileOf(given: TestPool): string {
   const hosts = Object.entries(given.hosts);
-  const scripts = hosts.map(([name, { gib, cpus = 64, labels, hooks = allHooks }]): HostScript => {
+  const scripts = hosts.map(([name, { gib, cpus = 64, pagesGib = 0, labels, hooks = allHooks }]): HostScript => {
     const plain = plainHost(name);
-    const capacity = { ...plain.capacity, memoryMib: gib * 1_024, cpus };
+    const hugepages = pagesGib > 0 ? [{ sizeKib: 2_048, total: pagesGib * 512, free: pagesGib * 512 }] : [];
+    const capacity = { ...plain.capacity, memoryMib: gib * 1_024, cpus, hugepages };
     const hypervisor = { ...plain, capacity };
     return { name, labels: { cluster: "c1", zone: "z1", ...labels }, hooks, bootMs: 30_000, hypervisor };
   });
@@ -60,8 +63,9 @@ export function planFileOf(given: TestPool): string {
     }
   world.start();
   world.run(10_000, () => world.now >= 8_000);
-  const options = { return: "none" as const, ...given.options };
-  const plan = world.controller.plan(given.scope ?? { kind: "zones", names: ["z1"] }, options);
+  const { scope = { kind: "zones", names: ["z1"] } } = given;
+  const order = scope.kind === "hosts" ? "given" : "free";
+  const plan = world.controller.plan(scope, { return: "none", order, ...given.options });
   if (plan === undefined) throw new Error("no controller");
   const pictures = world.controller.pictures();
   const roster = {
