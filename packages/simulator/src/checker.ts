@@ -3,6 +3,7 @@ import {
   type AgentCommand,
   type Coordinator,
   GATE_FRESH_MS,
+  type HostRun,
   type Recorded,
   type Run,
   reduce,
@@ -116,16 +117,25 @@ export class Checker {
     if (this.#wentOut.has(id) || retried || world.retried.has(id)) return;
     this.#wentOut.add(id);
     const wave = this.#wave.get(run.spec.run) ?? 0;
-    const turns = run.schedule?.turns.filter((t) => t.cluster === host.cluster).map((t) => t.host);
-    const ahead = turns?.slice(0, Math.max(0, turns.indexOf(name))) ?? [];
-    for (const h of run.hosts)
-      if (ahead.includes(h.name) && !h.began && h.outcome === undefined && name !== run.spec.options.canary)
-        this.#complain(
-          `run ${run.spec.run}: ${name} goes out and the turn of ${h.name}, which comes first, has not begun`,
-        );
+    this.#inOrder(run, host, most);
     if (run.schedule === undefined && host.wave < wave)
       this.#complain(`run ${run.spec.run}: ${name} of wave ${host.wave} goes out after wave ${wave}`);
     this.#wave.set(run.spec.run, Math.max(wave, host.wave));
+  }
+
+  /** Nobody is overtaken; where the order is free, nobody loses a place by that. */
+  #inOrder(run: Run, { name, cluster, wave }: HostRun, most: number): void {
+    const { canary, order, approve } = run.spec.options;
+    if (name === canary) return;
+    const isFree = order === "free" && approve !== "each-wave";
+    const turns = run.schedule?.turns.filter((t) => t.cluster === cluster) ?? [];
+    const at = turns.findIndex((t) => t.host === name);
+    const ahead = turns.filter((t, i) => (isFree ? t.wave < wave : i < at)).map((t) => t.host);
+    const waiting = run.hosts.filter((h) => ahead.includes(h.name) && !h.began && h.outcome === undefined);
+    const out = run.hosts.filter((h) => h.cluster === cluster && h.cordoned && h.outcome === undefined);
+    if (isFree ? waiting.length + out.length <= most : waiting.length === 0) return;
+    const names = waiting.map((h) => h.name).join(", ");
+    this.#complain(`run ${run.spec.run}: ${name} goes out and the turn of ${names}, which comes first, has not begun`);
   }
 
   /** Limits that go beyond a cluster; counted by what is cordoned, not by what the engine thinks of it. */

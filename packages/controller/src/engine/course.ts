@@ -1,7 +1,7 @@
 import type { RunEvent } from "../domain/events.ts";
 import type { Run } from "../domain/run.ts";
 import type { RunOutcome, RunState } from "../domain/words.ts";
-import { outcomeWord } from "./result.ts";
+import { listed, tally } from "./result.ts";
 import { isOut } from "./rolling/fold.ts";
 
 /**
@@ -37,7 +37,7 @@ function withinBudget(run: Run, failed: readonly string[]): RunEvent[] {
   if (paused || !isTooMany || hosts.every((h) => h.outcome !== undefined || isOut(h))) return [];
   const what = isCanary
     ? `the canary ${canary} failed`
-    : `${fresh.join(", ")} failed${fresh.length === 1 ? "" : `, and the run goes on past fewer than ${maxFailures} failures`}`;
+    : `${listed(fresh)} failed${maxFailures > 1 ? `, and --max-failures is ${maxFailures}` : ""}`;
   return [{ type: "run-paused", who: "slipway", reason: what, finishes: true }];
 }
 
@@ -62,15 +62,12 @@ export function nextStateOf(run: Run): RunEvent[] {
 
 /** The outcome of a run whose hosts have all ended, and its details in one line. */
 export function outcomeOf(run: Run): { outcome: RunOutcome; details: string } {
-  const count = (outcome: string) => run.hosts.filter((h) => h.outcome === outcome).length;
-  const parts = (["updated", "skipped", "failed", "untouched"] as const)
-    .filter((o) => count(o) > 0)
-    .map((o) => `${count(o)} ${outcomeWord(o, run.spec.options.op)}`);
+  const summary = tally(run.hosts, run.spec.options.op) || "no hosts";
   const failed = run.hosts.find((h) => h.outcome === "failed");
-  const summary = parts.join(", ") || "no hosts";
   if (run.abort) return { outcome: "aborted", details: `Aborted by ${run.abort.who}: ${summary}` };
   if (failed) return { outcome: "failed", details: `${failed.name}: ${failed.reason} (${summary})` };
-  if (count("updated") === 0) return { outcome: "nothing-done", details: `Nothing was done: ${summary}` };
+  if (run.hosts.every((h) => h.outcome !== "updated"))
+    return { outcome: "nothing-done", details: `Nothing was done: ${summary}` };
   return { outcome: "succeeded", details: `OK: ${summary}` };
 }
 

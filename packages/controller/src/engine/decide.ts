@@ -11,8 +11,8 @@ import { noteStopped } from "./evacuate/notes.ts";
 import { relocate } from "./evacuate/relocate.ts";
 import { restore } from "./evacuate/restore.ts";
 import { isFresh } from "./fresh.ts";
-import { controllerResult, endOf, pausedReason } from "./result.ts";
-import { isAboutTurns, mayBegin } from "./rolling/begin.ts";
+import { controllerResult, endOf, pausedReason, settledText } from "./result.ts";
+import { isAboutTurns, mayBegin, type Waiting } from "./rolling/begin.ts";
 import { hasBegun, isOut } from "./rolling/fold.ts";
 import { replan } from "./rolling/replan.ts";
 import { tellSlowness } from "./rolling/usual.ts";
@@ -133,9 +133,7 @@ class Draft {
       return false;
     }
     const waiting = mayBegin(run, host, this.#fleet, this.#now);
-    // What it would be asked about, or begin with, is what the world makes of the schedule now.
-    const isNext = waiting === undefined || waiting.reason.rule === "approval";
-    if (isNext && run.schedule && host.checked && replan(this.#desk(host))) {
+    if (isNext(run, waiting) && host.checked && replan(this.#desk(host))) {
       this.#acted = true;
       return false;
     }
@@ -328,7 +326,7 @@ class Draft {
     else if (!unknown && held)
       this.records.push({
         type: "run-released",
-        reason: this.#run.abort ? "to be undone" : `${held.subject}: settled`,
+        reason: this.#run.abort ? "to be undone" : settledText(held),
       });
   }
 
@@ -342,4 +340,15 @@ class Draft {
     if (limit < (this.wakeAt ?? Infinity)) this.wakeAt = limit;
     return false;
   }
+}
+
+/**
+ * Is it a host whose turn goes by the schedule, and for which it counts whether the world is as that assumes: because it begins, because
+ * an operator is asked about it, or because room may have come that it need not wait for. What is to return in full may still be away.
+ */
+function isNext({ schedule, spec }: Run, waiting: Waiting | undefined): boolean {
+  if (schedule === undefined) return false;
+  if (waiting === undefined) return true;
+  const { rule } = waiting.reason;
+  return rule === "after" ? spec.options.return !== "exact" : rule === "approval" && waiting.holds;
 }

@@ -1,15 +1,14 @@
 import type { RunEvent } from "../domain/events.ts";
 import type { ScheduledMove } from "../domain/schedule.ts";
 import type { Line } from "./describe.ts";
-
-/** So many of a kind are named in a line; the rest is counted. */
-const MOST_NAMED = 8;
+import { listed } from "./result.ts";
 
 /** How the schedule of a run became another one, and an operator's word for it. */
 export function describeRolling(
-  subject: string,
+  id: string,
   event: Extract<RunEvent, { type: "run-replanned" | "run-approved" }>,
 ): Line[] {
+  const subject = `run ${id}`;
   if (event.type === "run-approved") {
     const { who, wave, consents, reason } = event;
     const what = [
@@ -19,12 +18,25 @@ export function describeRolling(
     return [{ subject, text: `approved by ${who}: ${what.join(", ")}${reason ? `; ${reason}` : ""}` }];
   }
   const { movesAdded, movesDropped, hostsShifted, consentsAdded, consentsDropped } = event.difference;
+  const isElsewhere = (a: ScheduledMove, b: ScheduledMove) =>
+    a.uuid === b.uuid && a.from === b.from && a.kind === b.kind;
+  const turned = movesAdded.flatMap((m) => {
+    const was = movesDropped.find((old) => isElsewhere(m, old));
+    return was ? [`${moveText(m)} (not ${was.to})`] : [];
+  });
+  const [added, dropped] = [
+    movesAdded.filter((m) => !movesDropped.some((old) => isElsewhere(m, old))),
+    movesDropped.filter((old) => !movesAdded.some((m) => isElsewhere(m, old))),
+  ];
   const changes = [
-    movesAdded.length > 0 ? `moves added: ${listed(movesAdded.map(moveText))}` : "",
-    movesDropped.length > 0 ? `moves dropped: ${listed(movesDropped.map(moveText))}` : "",
-    hostsShifted.length > 0 ? `later in the order: ${listed(hostsShifted)}` : "",
-    consentsAdded.length > 0 ? `to be stopped, if an operator consents: ${listed(consentsAdded)}` : "",
-    consentsDropped.length > 0 ? `need not be stopped any more: ${listed(consentsDropped)}` : "",
+    added.length > 0 ? `also moves ${listed(added.map(moveText))}` : "",
+    dropped.length > 0 ? `does not move ${listed(dropped.map(moveText))}` : "",
+    turned.length > 0 ? `other targets: ${listed(turned)}` : "",
+    hostsShifted.length > 0 ? `later than planned: ${listed(hostsShifted)}` : "",
+    consentsAdded.length > 0
+      ? `needs an operator's consent to stop ${listed(consentsAdded)}: slipway run approve ${id}`
+      : "",
+    consentsDropped.length > 0 ? `need not stop ${listed(consentsDropped)} any more` : "",
   ].filter((text) => text !== "");
   const turns = event.schedule.turns.map((t) => t.host);
   return [
@@ -34,8 +46,3 @@ export function describeRolling(
 }
 
 const moveText = ({ name, from, to }: ScheduledMove) => `${name} ${from} -> ${to}`;
-
-function listed(names: readonly string[]): string {
-  const rest = names.length - MOST_NAMED;
-  return rest > 1 ? `${names.slice(0, MOST_NAMED).join(", ")} and ${rest} more` : names.join(", ");
-}

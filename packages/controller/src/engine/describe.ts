@@ -51,7 +51,7 @@ export function describe(before: Run | undefined, after: Run, { event }: Recorde
       return [{ subject: run, text: `resumed by ${event.who}${tail(event.reason ?? "")}` }];
     case "run-replanned":
     case "run-approved":
-      return describeRolling(run, event);
+      return describeRolling(after.spec.run, event);
     case "run-held":
       return [{ subject: run, text: `holds: ${withFix(event.reason)}` }];
     case "run-released":

@@ -1,4 +1,6 @@
 import type { HostRun, Run } from "../../domain/run.ts";
+import type { ScheduledTurn } from "../../domain/schedule.ts";
+import { listed, outcomeWord, tally } from "../result.ts";
 import { hasBegun } from "./fold.ts";
 
 /** What an operator's word is waited for. */
@@ -21,25 +23,35 @@ export function canaryOf({ hosts, spec }: Run): HostRun | undefined {
  * `approve` says; a wave does when it is the next one and all before it are over. Undefined while nothing is needed, or not yet.
  */
 export function pendingApproval(run: Run): Pending | undefined {
-  const { approve, consentStop } = run.spec.options;
+  const { approve } = run.spec.options;
   const toCome = run.hosts.filter((h) => !hasBegun(h));
   if (toCome.length === 0) return undefined;
   const turns = run.schedule?.turns.filter((t) => toCome.some((h) => h.name === t.host)) ?? [];
-  const consents = turns.flatMap((t) => t.consentsNeeded ?? []).filter((name) => !consentStop.includes(name));
+  const consents = turns.flatMap((t) => consentsMissing(run, t));
   const next = Math.min(...toCome.map((h) => h.wave));
   const why: string[] = [];
   let wave = run.approvedWave;
   if (approve === "each-wave" && next > run.approvedWave && isOver(run, next)) {
     wave = next;
-    why.push(`wave ${before(run, next)} is over`);
+    why.push(
+      `wave ${before(run, next)} is over (${tally(
+        run.hosts.filter((h) => h.outcome !== undefined),
+        run.spec.options.op,
+      )})`,
+    );
   }
   const canary = canaryOf(run);
   if (approve === "after-canary" && canary?.outcome !== undefined && run.approvedWave <= canary.wave) {
     wave = Math.max(next, canary.wave + 1);
-    why.push(`${canary.name}, the canary, is ${canary.outcome}`);
+    why.push(`the canary ${canary.name} is ${outcomeWord(canary.outcome, run.spec.options.op)}`);
   }
-  if (consents.length > 0) why.push(`${consents.join(", ")} would have to be stopped`);
+  if (consents.length > 0) why.push(`${listed(consents)} would have to be stopped`);
   return why.length === 0 ? undefined : { wave, consents, why: why.join(", and ") };
+}
+
+/** Instances that would be stopped in a turn, and to which nobody has consented. */
+export function consentsMissing({ spec }: Run, turn: ScheduledTurn | undefined): string[] {
+  return (turn?.consentsNeeded ?? []).filter((name) => !spec.options.consentStop.includes(name));
 }
 
 /** Are all hosts of earlier waves over? An approval is about what they have shown, so nothing of the next wave begins before. */

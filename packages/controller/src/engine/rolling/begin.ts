@@ -2,9 +2,11 @@ import { durationText } from "@slipway/shared";
 import type { FleetView } from "../../domain/fleet.ts";
 import type { HostRun, Run } from "../../domain/run.ts";
 import type { Schedule, ScheduledTurn } from "../../domain/schedule.ts";
+import { momentText } from "../../domain/window.ts";
 import type { Reason } from "../../domain/words.ts";
-import { budgetDenial, placesTaken } from "../budget.ts";
-import { canaryOf, isOver, pendingApproval } from "./approval.ts";
+import { budgetDenial, type OutHost, placesTaken } from "../budget.ts";
+import { listed } from "../result.ts";
+import { canaryOf, consentsMissing, isOver, pendingApproval } from "./approval.ts";
 import { hasBegun } from "./fold.ts";
 import { windowWait, windowWakeT } from "./window.ts";
 
@@ -36,17 +38,17 @@ export function mayBegin(run: Run, host: HostRun, fleet: FleetView, now: number)
   // Its checks take nothing out, and neither does what follows on a way back.
   if (!host.checked || host.cordoned || host.resumeAt === "PostMaintenance") return undefined;
   if (schedule === undefined) return windowed(run, host, fleet, now);
-  return (
-    comesLater(run, schedule, host) ??
-    canaryFirst(run, host, now) ??
-    budgeted(run, host, fleet) ??
-    approvedBy(run, host) ??
-    windowed(run, host, fleet, now)
-  );
+  const waiting =
+    comesLater(run, schedule, host) ?? canaryFirst(run, host, fleet, now) ?? budgeted(run, schedule, host, fleet);
+  const consent = consentFor(run, schedule, host);
+  // An operator may as well be asked before it is this host's turn; the run goes on meanwhile.
+  if (waiting) return consent && !waiting.holds ? { ...consent, holds: false } : waiting;
+  return consent ?? approvedBy(run, host) ?? windowed(run, host, fleet, now);
 }
 
 interface Order {
   readonly turns: ReadonlyMap<string, ScheduledTurn>;
+  /** Wave by wave, whenever they are expected to begin: the order in which the planner gave places away. */
   readonly places: ReadonlyMap<string, number>;
 }
 const orders = new WeakMap<Schedule, Order>();
@@ -54,41 +56,70 @@ const orders = new WeakMap<Schedule, Order>();
 function orderOf(schedule: Schedule): Order {
   const known = orders.get(schedule);
   if (known) return known;
+  const byWave = [...schedule.turns].sort((a, b) => a.wave - b.wave);
   const turns = new Map(schedule.turns.map((t) => [t.host, t]));
-  const order = { turns, places: new Map(schedule.turns.map((t, i) => [t.host, i])) };
+  const order = { turns, places: new Map(byWave.map((t, i) => [t.host, i])) };
   orders.set(schedule, order);
   return order;
 }
 
-const nexts = new WeakMap<Run["hosts"], ReadonlyMap<string, HostRun>>();
+const fronts = new WeakMap<Run["hosts"], ReadonlyMap<string, readonly HostRun[]>>();
 
-/** In each cluster the first host whose turn is still to come. */
-function nextOf({ hosts }: Run, { places }: Order): ReadonlyMap<string, HostRun> {
-  const known = nexts.get(hosts);
+/**
+ * In each cluster the hosts to come that may begin as far as the order goes, in order. Where the order is free that is one for each place: a
+ * host may overtake another one that waits for something else, but never takes its place, so that overtaking makes nothing later.
+ */
+function frontOf({ hosts, spec, schedule }: Run, { places }: Order): ReadonlyMap<string, readonly HostRun[]> {
+  const known = fronts.get(hosts);
   if (known) return known;
-  const found = new Map<string, HostRun>();
+  const isFree = spec.options.order === "free" && spec.options.approve !== "each-wave";
   const placeOf = (h: HostRun) => places.get(h.name) ?? Number.POSITIVE_INFINITY;
-  for (const h of hosts) {
-    if (hasBegun(h)) continue;
-    const first = found.get(h.cluster);
-    if (first === undefined || placeOf(h) < placeOf(first)) found.set(h.cluster, h);
-  }
-  nexts.set(hosts, found);
+  const toCome = Map.groupBy(
+    hosts.filter((h) => !hasBegun(h)),
+    (h) => h.cluster,
+  );
+  const found = new Map<string, readonly HostRun[]>();
+  for (const [cluster, of] of toCome)
+    found.set(
+      cluster,
+      of.sort((a, b) => placeOf(a) - placeOf(b)).slice(0, isFree ? (schedule?.maxOut[cluster] ?? 1) : 1),
+    );
+  fronts.set(hosts, found);
   return found;
+}
+
+/** Those that go before it in its cluster and have not begun; undefined where too many do. */
+function ahead(run: Run, schedule: Schedule, host: HostRun): readonly HostRun[] | undefined {
+  // A retry behind the way out has begun as far as the order goes.
+  if (hasBegun(host) || host.name === run.spec.options.canary) return [];
+  const front = frontOf(run, orderOf(schedule)).get(host.cluster) ?? [];
+  const at = front.indexOf(host);
+  return at < 0 ? undefined : front.slice(0, at);
 }
 
 function comesLater(run: Run, schedule: Schedule, host: HostRun): Waiting | undefined {
   const order = orderOf(schedule);
-  const turn = order.turns.get(host.name);
-  const first = nextOf(run, order).get(host.cluster);
-  const isCanary = host.name === run.spec.options.canary;
-  // A retry behind the way out has begun as far as the order goes.
-  if (first !== undefined && first !== host && !hasBegun(host) && !isCanary)
-    return wait("not-its-turn", host.name, `${host.name}: the turn of ${first.name} comes first`);
-  const away = turn?.after.filter((name) => !isBack(run.hosts.find((h) => h.name === name))) ?? [];
+  if (ahead(run, schedule, host) === undefined) {
+    const first = frontOf(run, order).get(host.cluster)?.[0]?.name ?? "another host";
+    return wait("not-its-turn", host.name, `${host.name}: the turn of ${first} comes first`);
+  }
+  const { after = [] } = order.turns.get(host.name) ?? {};
+  const away = after.filter((name) => !isBack(run.hosts.find((h) => h.name === name)));
   if (away.length === 0) return undefined;
-  const why = turn?.waitsFor ? ` (${turn.waitsFor})` : "";
-  return wait("after", host.name, `${host.name} goes when ${away.join(", ")} ${verb(away)} back${why}`);
+  return wait(
+    "after",
+    host.name,
+    `${host.name} goes when ${listed(away)} ${verb(away)} back${why(schedule, host, away)}`,
+  );
+}
+
+/** What a host needs others for, in words: its instances go onto them, or theirs onto it. */
+function why({ moves }: Schedule, { name }: HostRun, away: readonly string[]): string {
+  const drains = moves.filter((m) => m.kind === "drain");
+  const leaving = drains.filter((m) => m.from === name && away.includes(m.to)).map((m) => m.name);
+  if (leaving.length > 0) return `: ${listed(leaving)} ${verb(leaving)} to go there`;
+  const coming = drains.filter((m) => m.to === name && away.includes(m.from)).map((m) => m.name);
+  return coming.length > 0 ? `: ${listed(coming)} ${verb(coming)} to come from there` : "";
 }
 
 const verb = ({ length }: readonly string[]) => (length === 1 ? "is" : "are");
@@ -100,7 +131,7 @@ function isBack(host: HostRun | undefined): boolean {
   return host.steps.slice(host.from).some((s) => s.step === "uncordon" && s.result?.verdict === "ok");
 }
 
-function canaryFirst(run: Run, host: HostRun, now: number): Waiting | undefined {
+function canaryFirst(run: Run, host: HostRun, { wallT }: FleetView, now: number): Waiting | undefined {
   const canary = canaryOf(run);
   if (canary === undefined || canary === host) return undefined;
   const { bakeMs } = run.spec.options;
@@ -111,14 +142,19 @@ function canaryFirst(run: Run, host: HostRun, now: number): Waiting | undefined 
   const reason: Reason = {
     rule: "bake",
     subject: canary.name,
-    text: `the canary ${canary.name} has to have been back for ${durationText(bakeMs)} before another host goes`,
-    fix: "it goes on by itself then",
+    text: `the canary ${canary.name} is watched for ${durationText(bakeMs)} before another host goes${wallT === undefined ? "" : `, until ${momentText(wallT + until - now, "UTC")}`}`,
+    fix: `it goes on by itself then; if ${canary.name} is not well: slipway run pause ${run.spec.run}`,
   };
   return { reason, holds: true, wakeT: until };
 }
 
-function budgeted(run: Run, host: HostRun, fleet: FleetView): Waiting | undefined {
-  const out = placesTaken(run, host, fleet);
+function toGo({ name, cluster }: HostRun): OutHost {
+  return { name, cluster, why: "to go before it", isTurn: true, isOwn: true };
+}
+
+function budgeted(run: Run, schedule: Schedule, host: HostRun, fleet: FleetView): Waiting | undefined {
+  const before = ahead(run, schedule, host) ?? [];
+  const out = [...placesTaken(run, host, fleet), ...before.map(toGo)];
   const reason = budgetDenial(run, host, out, fleet);
   if (reason === undefined) return undefined;
   // What the run's own turns take comes free as they end; anything else is for an operator.
@@ -134,17 +170,27 @@ function budgeted(run: Run, host: HostRun, fleet: FleetView): Waiting | undefine
 function approvedBy(run: Run, host: HostRun): Waiting | undefined {
   const { approve } = run.spec.options;
   const { wave, name } = host;
-  const pending = pendingApproval(run);
   const canary = canaryOf(run);
   if (approve === "each-wave" && wave > run.approvedWave && !isOver(run, wave))
     return wait("wave", name, `${name} is of wave ${wave}, which an operator approves when all before it are over`);
-  const isWaved =
+  const isAsked =
     (approve === "each-wave" && wave > run.approvedWave) ||
     (approve === "after-canary" && canary !== undefined && canary !== host && run.approvedWave <= canary.wave);
-  if (pending === undefined || (!isWaved && pending.consents.length === 0)) return undefined;
-  const id = run.spec.run;
-  const text = `${pending.why}; an operator's word is needed before ${name} goes`;
-  return { reason: { rule: "approval", subject: `run ${id}`, text, fix: `slipway run approve ${id}` }, holds: true };
+  const pending = pendingApproval(run);
+  return isAsked && pending ? wordFor(run, host, pending.why) : undefined;
+}
+
+/** Instances of the host would have to be stopped, and nobody has agreed to that. */
+function consentFor(run: Run, schedule: Schedule, host: HostRun): Waiting | undefined {
+  const missing = consentsMissing(run, orderOf(schedule).turns.get(host.name));
+  if (missing.length === 0) return undefined;
+  return wordFor(run, host, `${listed(missing)} ${verb(missing)} to be stopped for the turn of ${host.name}`);
+}
+
+function wordFor({ spec: { run: id } }: Run, { name }: HostRun, why: string): Waiting {
+  const text = `${why}: an operator's word is needed before ${name} goes`;
+  const fix = `slipway run approve ${id}, or end the run: slipway run abort ${id}`;
+  return { reason: { rule: "approval", subject: `run ${id}`, text, fix }, holds: true };
 }
 
 function windowed(run: Run, host: HostRun, fleet: FleetView, now: number): Waiting | undefined {

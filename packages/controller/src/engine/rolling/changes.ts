@@ -25,11 +25,14 @@ export function changesSince(
   const ownName = new Map(snapshot.instances.map((i) => [uuidOf(i.name), names.known(i.name)?.name ?? i.name]));
   const expected = expectedOn(run, schedule);
   const told = new Set<string>();
+  const passing = passingBy(run);
   for (const host of run.hosts) {
     if (hasBegun(host) || unsettled.has(host.name)) continue;
     const { here, open } = expected.get(host.name) ?? { here: new Map<string, string>(), open: new Set<string>() };
     const found = new Set((live.get(host.name) ?? []).map((i) => uuidOf(i.name)));
-    const came = [...found].filter((uuid) => !here.has(uuid) && !open.has(uuid));
+    const came = [...found].filter(
+      (uuid) => !here.has(uuid) && !open.has(uuid) && !passing.has(`${uuid} ${host.name}`),
+    );
     const left = [...here].filter(([uuid]) => !found.has(uuid) && !mayStop.includes(ownName.get(uuid) ?? ""));
     for (const uuid of came) changes.push(`${ownName.get(uuid) ?? uuid} runs on ${host.name} now`);
     for (const [, name] of left) changes.push(`${name} does not run on ${host.name} any more`);
@@ -85,6 +88,12 @@ function expectedOn(run: Run, schedule: Schedule): Map<string, Expected> {
     }
   }
   return out;
+}
+
+/** Instances and where they have come to from hosts whose turns are not over: they may go back. */
+function passingBy({ hosts }: Run): Set<string> {
+  const settled = hosts.filter((h) => h.outcome === undefined).flatMap((h) => h.settled);
+  return new Set(settled.filter((s) => s.outcome === "moved").map((s) => `${s.uuid} ${s.to}`));
 }
 
 /** By how much what hosts carry has changed by the run's own migrations, in MiB. */

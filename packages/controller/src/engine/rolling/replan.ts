@@ -39,9 +39,9 @@ export function replan(desk: Desk): boolean {
   if (changes.length === 0) return false;
   const found = scheduleOf({ ...rest, onTheWay: onTheWay(run, fleet) });
   if (found.kind === "none") {
-    if (host.notes.some((n) => n.rule === "no-plan")) return false;
     const why = found.reasons.map((r) => r.text).join("; ");
-    const text = `${told(changes)}, and the rest of the run cannot be planned anew: ${why}; it goes on in the order that it had, and each host is asked at its turn`;
+    const text = `${told(changes)}, and there is no plan for the rest of the run any more: ${why}; it goes on in the order that it had, and each host is asked at its own turn`;
+    if (run.hosts.some((h) => h.notes.some((n) => n.rule === "no-plan" && n.text === text))) return false;
     desk.record({ type: "host-noted", host: host.name, note: { rule: "no-plan", subject: host.name, text, fix: "" } });
     return true;
   }

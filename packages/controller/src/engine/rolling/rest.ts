@@ -67,7 +67,10 @@ export function onTheWay(run: Run, fleet: FleetView): Map<string, string> {
   return out;
 }
 
-/** Hosts of which no picture can tell yet what runs there: migrations come and go, or have, since it was taken. */
+/**
+ * Hosts of which no picture can tell yet what runs there: migrations come and go, or have, since it was taken. One that is away tells
+ * nothing more, so that what it told last counts.
+ */
 export function unsettledHosts(run: Run, fleet: FleetView): ReadonlySet<string> {
   const out = new Set<string>();
   for (const op of opsOfRun(run)) for (const host of [op.from, op.to]) out.add(host);
@@ -77,7 +80,8 @@ export function unsettledHosts(run: Run, fleet: FleetView): ReadonlySet<string> 
   for (const host of run.hosts) {
     if (host.outcome === undefined && hasBegun(host)) out.add(host.name);
     for (const { from, to = from, t } of host.settled)
-      for (const side of [from, to]) if (t >= (readT.get(side) ?? Number.POSITIVE_INFINITY)) out.add(side);
+      for (const side of [from, to])
+        if (fleet.host(side)?.connected !== false && t >= (readT.get(side) ?? Number.POSITIVE_INFINITY)) out.add(side);
   }
   return out;
 }

@@ -58,6 +58,18 @@ describe("a schedule", () => {
     expect(order(ask(pictures, { canary: "hv2" }))[0]).toBe("1:hv2");
   });
 
+  test("has an instance that is on its way to a host to come go on from there", () => {
+    const pictures = [host("hv1", [vm("a", 8, { job: "migration" })]), host("hv2"), host("hv3")];
+    const hosts = pictures.map(({ host: name }) => ({
+      ...{ name, cluster: "c1" },
+      state: name === "hv1" ? ("out" as const) : ("in-scope" as const),
+    }));
+    const onTheWay = new Map([[instance("a").uuid, "hv2"]]);
+    expect(moves(ask(pictures, { maxOut: 2 }, { hosts, onTheWay }))).toEqual([
+      expect.stringMatching(/: a hv2>hv[13]$/),
+    ]);
+  });
+
   test("has hosts that are alike in the natural order of their names", () => {
     expect(order(ask([host("hv10"), host("hv9"), host("hv1")]))).toEqual(["1:hv1", "2:hv9", "3:hv10"]);
   });

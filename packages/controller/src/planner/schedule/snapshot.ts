@@ -179,7 +179,11 @@ class Movers {
       const name = this.#names.of(instance, site.name);
       const target = onTheWay?.get(instance.uuid);
       if (target !== undefined && this.#states.has(target)) {
-        this.instances.push(this.#plain(guest, name, target, "pinned"));
+        // Where it comes to may have its turn later, and then it goes on.
+        const goesOn =
+          this.#states.get(target) === "in-scope" && movesFreely({ ...instance, job: "" }, this.#input.pool);
+        const there = this.#plain(guest, name, target, "pinned");
+        this.instances.push(goesOn ? { ...this.#full(guest, name, site, "live"), host: target } : there);
         continue;
       }
       if (state !== "in-scope") {
