@@ -1486,7 +1486,7 @@ export type InstanceAction = Message<"slipway.v1.InstanceAction"> & {
   verb: string;
 
   /**
-   * drain, restore, return or move
+   * drain, restore, return, move or make-room
    *
    * @generated from field: string purpose = 4;
    */
