@@ -43,6 +43,18 @@ describe("Ceph", () => {
       ],
     });
   });
+  it("counts for itself as well: a yes that overlooks a placement group is none", async () => {
+    const overlooked = changed("healthy", "pg dump pgs_brief", '"acting":[3,0,4]', '"acting":[1,0,4]');
+    expect(await look(overlooked, ["n1"])).toMatchObject({
+      goingVerdict: "deny",
+      goingReasons: ["ceph: osd ok-to-stop says yes, but 1 placement group would have fewer OSDs than min_size (2.7)"],
+    });
+    // Of an erasure-coded pool a place may be empty; one that holds nothing of the host loses nothing.
+    const empty = changed("healthy", "pg dump pgs_brief", '"acting":[3,0,4]', '"acting":[3,0,2147483647]');
+    expect((await look(empty, ["n1"])).goingVerdict).toBe("deny");
+    const elsewhere = changed("healthy", "pg dump pgs_brief", '"acting":[3,0,4]', '"acting":[3,2147483647,4]');
+    expect((await look(elsewhere, ["n1"])).goingVerdict).toBe("ok");
+  });
   it("is not asked about a host that has no daemon of it: to a typo it would say yes", async () => {
     expect(await look("healthy", ["n9"])).toMatchObject({ goingVerdict: "ok" });
   });
@@ -90,6 +102,10 @@ describe("Ceph", () => {
       '"num_ok_pgs"',
       '"unknown_pgs":["1.0"],"num_ok_pgs"',
     ],
+    ["placement groups that are not told yet", "pg dump pgs_brief", '"pg_ready":true', '"pg_ready":false'],
+    ["one that is told twice", "pg dump pgs_brief", '"pgid":"2.6"', '"pgid":"2.7"'],
+    ["one of an unknown pool", "pg dump pgs_brief", '"pgid":"2.6"', '"pgid":"9.6"'],
+    ["one on an unknown OSD", "pg dump pgs_brief", '"acting":[3,0,4]', '"acting":[3,0,44]'],
   ])("does not trust %s", async (_name, asked, from, to) => {
     expect((await look(changed("healthy", asked, from, to), ["n1"])).goingVerdict).toBe("unknown");
   });

@@ -13,6 +13,8 @@ export interface CephAnswers {
   readonly going: readonly string[];
   /** ok-to-stop of all daemons of one kind on the hosts that are to go; only kinds that they have. */
   readonly okToStop: ReadonlyMap<DaemonKind, Answer>;
+  /** pg dump pgs_brief; only where OSDs are to go. */
+  readonly placements?: Answer;
   /** Health checks that the site does not mind. */
   readonly ignore: readonly string[];
 }
@@ -38,7 +40,17 @@ const quorumStatus = z.object({
   monmap: z.object({ fsid: z.guid(), mons: z.array(z.object({ name, addr: z.string() })).min(1) }),
 });
 const bit = z.union([z.literal(0), z.literal(1)]);
-const osdDump = z.object({ fsid: z.guid(), osds: z.array(z.object({ osd: count, up: bit, in: bit })) });
+const osdDump = z.object({
+  fsid: z.guid(),
+  osds: z.array(z.object({ osd: count, up: bit, in: bit })),
+  pools: z.array(z.object({ pool: count, min_size: count })),
+});
+/** In the place of an OSD where a placement group has none. */
+const NO_OSD = 2147483647;
+const placementDump = z.object({
+  pg_ready: z.literal(true),
+  pg_stats: z.array(z.object({ pgid: z.string().regex(/^\d+\.[0-9a-f]+$/), acting: z.array(count) })),
+});
 const status = z.object({
   fsid: z.guid(),
   health: z.object({
@@ -111,7 +123,8 @@ export function parseCeph(answers: CephAnswers): SystemHealth {
       });
     const sets = [quorumSet("mons", majority(mons.length), monitors)];
     if (disks.length > 0) sets.push(quorumSet("osds", 0, disks));
-    return findings.health("ceph", { identity: fsid, sets, ...verdict(answers, nodes) });
+    const short = () => shortOf(answers, dump, now.pgmap.num_pgs, daemonsOn(nodes, "osd", answers.going));
+    return findings.health("ceph", { identity: fsid, sets, ...verdict(answers, nodes, short) });
   });
 }
 
@@ -132,7 +145,33 @@ function checks(now: z.output<typeof status>, ignore: readonly string[], finding
   if (!now.mgrmap.available) findings.degraded("ceph has no active mgr");
 }
 
-function verdict(answers: CephAnswers, nodes: CephNodes): Partial<SystemHealth> {
+/**
+ * Placement groups that would be left with fewer OSDs than their pool needs: counted here as well, for releases in which ok-to-stop
+ * overlooks some.
+ */
+function shortOf(
+  { placements }: CephAnswers,
+  { osds, pools }: z.output<typeof osdDump>,
+  total: number,
+  ids: readonly string[],
+): string[] {
+  const what = "ceph pg dump";
+  const found = readJson(whole(placements ?? fail(`${what}: not asked`), what), what, placementDump).pg_stats;
+  if (new Set(found.map((pg) => pg.pgid)).size !== total || found.length !== total)
+    fail(`${what}: ${found.length} placement groups, and status counts ${total}; it changes just now`);
+  const needed = new Map(pools.map(({ pool, min_size }) => [pool, min_size]));
+  const known = new Set(osds.map((one) => one.osd));
+  const going = new Set(ids.map(Number));
+  return found.flatMap(({ pgid, acting }) => {
+    const least = needed.get(Number.parseInt(pgid, 10)) ?? fail(`${what}: ${pgid} is of no pool that is known`);
+    const there = acting.filter((osd) => osd !== NO_OSD);
+    for (const osd of there) if (!known.has(osd)) fail(`${what}: ${pgid} is on osd.${osd}, which is not known`);
+    const left = there.filter((osd) => !going.has(osd)).length;
+    return left < there.length && left < least ? [pgid] : [];
+  });
+}
+
+function verdict(answers: CephAnswers, nodes: CephNodes, short: () => string[]): Partial<SystemHealth> {
   const { going, okToStop } = answers;
   if (going.length === 0) return {};
   const denials: string[] = [];
@@ -143,6 +182,11 @@ function verdict(answers: CephAnswers, nodes: CephNodes): Partial<SystemHealth> 
       const answer = okToStop.get(kind) ?? fail(`ceph ${kind} ok-to-stop: not asked`);
       const denial = kind === "osd" ? osdDenial(answer, ids) : plainDenial(answer, kind);
       if (denial !== "") denials.push(denial);
+      const lost = kind === "osd" && denial === "" ? short() : [];
+      if (lost.length > 0)
+        denials.push(
+          `ceph: osd ok-to-stop says yes, but ${lost.length} placement ${lost.length === 1 ? "group" : "groups"} would have fewer OSDs than min_size (${lost.slice(0, 5).join(", ")})`,
+        );
     }
   } catch (thrown) {
     return { goingVerdict: "unknown", goingReasons: [reasonOf(thrown)] };

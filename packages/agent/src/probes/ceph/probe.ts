@@ -39,6 +39,7 @@ export const cephProbe: Probe = {
         const ids = daemonsOn(cephNodes(nodes), kind, going);
         if (ids.length > 0) okToStop.set(kind, await ask(kind, "ok-to-stop", ...ids));
       }
-    return parseCeph({ quorum, nodes, osds, status, going, okToStop, ignore });
+    const placements = okToStop.has("osd") ? await ask("pg", "dump", "pgs_brief") : undefined;
+    return parseCeph({ quorum, nodes, osds, status, going, okToStop, ignore, ...(placements ? { placements } : {}) });
   },
 };
