@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { Server, type ServerDuplexStream } from "@grpc/grpc-js";
 import { SlipwayError } from "@slipway/shared";
 import { implementation, serverCredentials, serverOptions, serviceDefinition } from "@slipway/shared/grpc";
@@ -270,6 +271,7 @@ function quorumGate(ports: {
     isFresh: (host) => pictureProblem(host, clock.engineMs()) === undefined,
     out: () => registry.names().filter((name) => runs().cordonHolders(name).length > 0),
     stopsWith: (host, uuid) => stopsWithHost(inventories(), keeper.pool, runs().active())(host, uuid),
+    pause: (ms) => delay(ms, undefined, { ref: false }),
   });
 }
 

@@ -69,6 +69,7 @@ function gate(
     isFresh: () => true,
     out: () => change.out ?? [],
     stopsWith: () => true,
+    pause: async () => {},
   });
   return { subject, asked };
 }
@@ -142,6 +143,7 @@ test("a system that locks itself is asked by one host at a time, whatever is ask
     isFresh: () => true,
     out: () => [],
     stopsWith: () => false,
+    pause: async () => {},
   });
   const answers = await Promise.all([subject.mayGo(["h1"], []), subject.mayGo(["h2"], []), subject.healed("h3")]);
   expect(most).toBe(1);
@@ -162,6 +164,13 @@ test("a host has healed once every view says so", async () => {
     verdict: "deny",
     reasons: [{ rule: "not-healed", text: "etcd-main is not whole: 3 entries to heal" }],
   });
+});
+
+test("a host that looks well only once has not healed", async () => {
+  const degraded = healthy({ state: "degraded", reasons: ["3 entries to heal"] });
+  const { subject, asked } = gate(() => (asked.length > 3 ? degraded : healthy()));
+  expect(await subject.healed("h1")).toMatchObject({ verdict: "deny" });
+  expect(asked.map((r) => r.host)).toEqual(["h1", "h2", "h3", "h1", "h2", "h3"]);
 });
 
 test("an instance that starts after its host has healed does not keep it from healing; one that runs there and is not up does", async () => {

@@ -17,6 +17,7 @@ export interface QuorumPorts {
   readonly out: () => readonly string[];
   /** Does this instance stop when its host goes out? */
   readonly stopsWith: (host: string, uuid: string) => boolean;
+  readonly pause: (ms: number) => Promise<void>;
 }
 
 /** Everything that the health page and the gate look at, read just now. */
@@ -56,8 +57,18 @@ export class QuorumGate implements Gate {
     return { ...mayGoOut(reading.systems, { going, out: away }), seen: seenIn(reading) };
   }
 
-  /** Has a host that came back healed? Everybody who can is asked: repairs show differently from host to host. */
+  /**
+   * Has a host that came back healed? Everybody who can is asked, for repairs show differently from host to host, and twice: what has
+   * just come back may look well for the moment in which nobody has found out yet what it missed.
+   */
   async healed(host: string): Promise<GateAnswer> {
+    const first = await this.#healedNow(host);
+    if (first.verdict !== "ok" || first.seen?.length === 0) return first;
+    await this.#ports.pause(HEALED_AGAIN_MS);
+    return this.#healedNow(host);
+  }
+
+  async #healedNow(host: string): Promise<GateAnswer> {
     const away = this.#away([host], []);
     const reading = await this.read([], away, { fromAll: true });
     const own = systemsToHeal(reading.systems, this.#ports.config().groups, host);
@@ -208,6 +219,9 @@ const answersForItself: ReadonlySet<string> = new Set(["ceph", "rabbitmq", "comm
 
 /** Systems whose commands take a lock of the whole cluster: two at once get in each other's way, and one of them is told nothing. */
 const locksItself: ReadonlySet<string> = new Set(["gluster"]);
+
+/** Between the two readings of a host that seems to have healed, in milliseconds. */
+const HEALED_AGAIN_MS = 2_000;
 
 /** Bound on a member's check, in milliseconds. */
 const CHECK_MS = 5_000;
