@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { type Pool, type Report, until } from "./kit.ts";
-import { assertRanOn, type Counter, counter, counts, domainsOf, type Guest } from "./lib/guests.ts";
+import { assertRanOn, type Counter, counter, counts, domainsOf, type Guest, lastWords } from "./lib/guests.ts";
 import { CONTROLLER, putFile } from "./lib/slipway.ts";
 
 // What tests of evacuation ask: of libvirt on every host, of the guests' own counters, and only then of Slipway.
@@ -142,14 +142,15 @@ export function countersOf(guests: readonly Guest[]): Counts {
   return new Map(guests.map((guest) => [guest, counter(guest)]));
 }
 
-/** All of them still count, and none was started again. */
-export async function ranOn(before: Counts): Promise<void> {
+/** All of them still count, and none was started again. `story`: what had happened, for the error. */
+export async function ranOn(before: Counts, story = ""): Promise<void> {
   await Promise.all(
     [...before].map(async ([guest, was]) => {
       try {
         assertRanOn(was, await counts(guest));
       } catch (thrown) {
-        throw new Error(`${guest.name}: ${(thrown as Error).message}`, { cause: thrown });
+        const said = `it said: ${lastWords(guest) || "nothing"}`;
+        throw new Error(`${guest.name}: ${(thrown as Error).message}\n${said}\n${story}`, { cause: thrown });
       }
     }),
   );

@@ -20,17 +20,26 @@ import { counter, counts, createGuest, type Guest } from "./lib/guests.ts";
 // Hosts are emptied for real: QEMU guests under libvirt are moved while they count. What is believed is the guests' counters and libvirt's
 // lists; what Slipway says is compared with them.
 
+const features = { libvirt: true, etcd: true };
+
 /** Slow enough for a guest of 96 MiB to be on its way for some seconds. */
 const SLOW = "capacity: { cpuOvercommit: 16 }\nmigration: { bandwidthMib: 10, perHost: 4, perTarget: 4 }\n";
 const QUICK = "capacity: { cpuOvercommit: 16 }\nmigration: { perHost: 2 }\n";
+
+const SERVED = `${SLOW}
+probes:
+  - { name: etcd, system: etcd, from: [hv1, hv2, hv3], settings: { endpoint: "http://{host}:2379" } }
+services:
+  - { match: "hv*", stop: [{ kind: etcd, settings: { endpoint: "http://{host}:2379" } }] }
+`;
 
 let pool: Pool;
 let guests: Guest[];
 const named = (name: string) => guests.find((g) => g.name === name) as Guest;
 
-describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", () => {
+describe.skipIf(unable(features) !== undefined)("hosts are emptied", () => {
   beforeAll(async () => {
-    pool = await Pool.start("evacuate", 3, { libvirt: true });
+    pool = await Pool.start("evacuate", 3, features);
     await certify(pool);
     guests = await Promise.all([
       createGuest(pool.lab, "hv1", "g1", { disk: "shared", autostart: true }),
@@ -57,7 +66,7 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", ()
       "succeeded",
       ...pool.hosts.map((host) => `${host} updated`),
     ]);
-    await ranOn(before);
+    await ranOn(before, story);
 
     const moves = movesOf(report);
     console.log(`rolling reboot: ${moves.length} moves, floor ${plan.floor}, planned ${plan.moves}`);
@@ -120,7 +129,7 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", ()
     const report = await pool.ended(run);
     const story = await pool.story(run);
     expect([report.outcome, report.hosts[0]?.outcome], story).toEqual(["succeeded", "updated"]);
-    await ranOn(before);
+    await ranOn(before, story);
     const places = await placesOf(pool);
     expect(places["off"], story).toEqual(["hv3 shut off"]);
     expect(
@@ -145,7 +154,7 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", ()
     const back = await pool.ended(await begin(pool, "restore", "hv3", "--return", "exact"));
     const told = await pool.story(back.run);
     expect(back.outcome, told).toBe("succeeded");
-    await ranOn(later);
+    await ranOn(later, told);
     expect(await homeOf(pool, paused, "paused"), told).toBe("hv3");
     await pool.lab.sh("hv3", "virsh -q resume paused");
     expect((await counts(paused, asleep)).token).toBe(asleep?.token);
@@ -169,7 +178,7 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", ()
     const report = await pool.ended(run);
     const story = await pool.story(run);
     expect(report.outcome, story).toBe("succeeded");
-    await ranOn(before);
+    await ranOn(before, story);
     for (const guest of guests) expect(await homeOf(pool, guest), story).not.toBe(host);
     // Each was moved once: what was under way was found again.
     expect(
@@ -181,6 +190,36 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("hosts are emptied", ()
       const restored = await pool.ended(await begin(pool, "restore", host, "--return", "none"));
       return restored.outcome === "succeeded";
     });
+    await nothingLeft(pool);
+  });
+
+  test("while a second member of a quorum dies: the host's own goes on until that one is back", async () => {
+    await applyPool(pool, SERVED);
+    await until("etcd is whole", async () => (await pool.slipway("check")).status === 0, 60_000, 500);
+    const g1 = named("g1");
+    const host = await homeOf(pool, g1);
+    const other = pool.hosts.find((one) => one !== host) ?? "";
+    await isKnown(pool, ...guests);
+    const before = countersOf(guests);
+    const { boots } = await pool.lab.host(host);
+    const run = await pool.detach("--hosts", host, "--op", "reboot", "--return", "none", "--ping-interval", "1");
+    await isLeaving(pool, g1, host);
+    await pool.lab.sh(other, "systemctl stop etcd");
+    // The gate let it go, the question before services stop does not.
+    const no = new RegExp(`host ${host}: recheck: deny \\(.*${other}.* down`);
+    await until("the run holds", async () => no.test(await pool.story(run)), 120_000, 500);
+    expect((await pool.slipway("why", host)).stdout).toContain(other);
+    expect((await pool.lab.exec(host, ["systemctl", "is-active", "etcd"])).status).toBe(0);
+    expect((await pool.lab.host(host)).boots).toBe(boots);
+    for (const guest of guests) expect(await homeOf(pool, guest), await pool.story(run)).not.toBe(host);
+
+    await pool.lab.sh(other, "systemctl start etcd");
+    const report = await pool.ended(run);
+    const story = await pool.story(run);
+    expect([report.outcome, report.hosts[0]?.outcome], story).toEqual(["succeeded", "updated"]);
+    expect(story).toMatch(new RegExp(`host ${host}: recheck: tight[^]*service etcd: ${host}: stopped in`));
+    expect((await pool.lab.host(host)).boots).toBe(boots + 1);
+    await ranOn(before, story);
     await nothingLeft(pool);
   });
 });

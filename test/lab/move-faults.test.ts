@@ -80,7 +80,7 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("in the middle of a mig
     expect([report.outcome, report.hosts[0]?.outcome], story).toEqual(["succeeded", "updated"]);
     // The host that lost power is up again: only then can it be said that nothing is there twice.
     if (fault.kills) await pool.lab.waitForBoot(target, boots + 1);
-    await ranOn(before);
+    await ranOn(before, story);
     for (const guest of guests) expect(await homeOf(pool, guest), story).not.toBe(source);
     const moves = movesOf(report).filter((m) => m.name === "mover");
     expect(moves.at(-1)?.outcome, story).toBe("moved");

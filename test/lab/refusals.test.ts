@@ -113,7 +113,7 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("guests that cannot mov
     const story = await pool.story(run);
     expect([report.outcome, report.hosts[0]?.outcome], story).toEqual(["succeeded", "updated"]);
 
-    await ranOn(before);
+    await ranOn(before, story);
     const now = await homeOf(pool, local);
     expect(now, story).not.toBe("hv1");
     expect(existsSync(pool.lab.path(now, `${LOCAL}/local.qcow2`)), "the disk was copied along").toBe(true);

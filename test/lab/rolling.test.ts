@@ -157,7 +157,7 @@ describe.skipIf(unable(features) !== undefined)("a run that goes by its schedule
       "succeeded",
       ...report.hosts.map((h) => `${h.name} updated`),
     ]);
-    await ranOn(before);
+    await ranOn(before, story);
     for (const [i, host] of hosts.entries()) expect((await pool.lab.host(host)).boots, host).toBe((boots[i] ?? 0) + 1);
 
     const pairs = together(story);
@@ -203,8 +203,8 @@ describe.skipIf(unable(features) !== undefined)("a run that goes by its schedule
     });
     const story = await pool.story(report.run);
     expect(report.outcome, story).toBe("succeeded");
-    expect(story).toMatch(/run \S+: planned anew \(.*\): .*moves added: .*late/);
-    await ranOn(before);
+    expect(story).toMatch(/run \S+: planned anew \(.*\): .*also moves .*late/);
+    await ranOn(before, story);
     expect(movesOf(report).filter((m) => m.name === "late" && m.outcome === "moved").length, story).toBeGreaterThan(0);
     expect((await placesOf(pool))["late"]).toEqual([expect.stringMatching(/^hv\d running$/)]);
     expect(

@@ -100,6 +100,15 @@ export async function createGuest(lab: Lab, host: string, name: string, options:
   return guest;
 }
 
+/** The last lines that a guest printed beside its counts: its kernel's, when it went down by itself. */
+export function lastWords(guest: Guest): string {
+  const lines = tail(guest).split(/\r?\n/);
+  return lines
+    .filter((line) => line !== "" && !line.startsWith("counter "))
+    .slice(-20)
+    .join("\n");
+}
+
 /** The end of the file is enough: lines are short. */
 const TAIL_BYTES = 4096;
 
