@@ -22,6 +22,9 @@ export interface Step {
 /** More detours than any plan makes; a number, so that differences stay exact. */
 export const UNLIMITED = 1e12;
 
+/** Of what targets are given at most, the share for those that have to send it on: several late hosts get something, not one all of it. */
+const WAITING_SHARE = 0.85;
+
 /** How many hosts are looked at for making room. */
 const ROOM_CANDIDATES = 12;
 /** In pools of up to that many units the cheapest way of making room is looked for, in others the first one is taken. */
@@ -41,6 +44,9 @@ export class Board {
   /** Moves onto hosts whose turn is still to come that may be made yet. */
   detours = UNLIMITED;
   log: Step[] = [];
+  /** Memory that one target is given in one wave at most: what its link can take while the wave's own hosts are emptied. */
+  #most = Number.POSITIVE_INFINITY;
+  readonly #given: Float64Array;
   readonly #final: FreeTree;
   readonly #waiting: FreeTree;
   readonly #slot: Int32Array;
@@ -65,6 +71,7 @@ export class Board {
     this.#to = new Int32Array(pool.clusterNames.length);
     this.#movedIn = new Int32Array(pool.units);
     this.#receivedIn = new Int32Array(n);
+    this.#given = new Float64Array(n);
   }
 
   /** Back to the snapshot. `turn` gives each host a number: hosts with high ones are expected to go late. */
@@ -75,6 +82,8 @@ export class Board {
     this.#wave = 1;
     this.#movedIn.fill(0);
     this.#receivedIn.fill(0);
+    this.#given.fill(0);
+    this.#most = Number.POSITIVE_INFINITY;
     this.#final.clear();
     this.#waiting.clear();
     const order = Int32Array.from(turn.keys()).sort(
@@ -108,6 +117,15 @@ export class Board {
 
   nextWave(): void {
     this.#wave++;
+    this.limit(Number.POSITIVE_INFINITY);
+  }
+
+  /** From here on, and until the next wave, targets are given no more memory than that. */
+  limit(most: number): void {
+    if (most === this.#most) return;
+    this.#most = most;
+    this.#given.fill(0);
+    for (let h = 0; h < this.role.length; h++) this.#refresh(h);
   }
 
   /** Whether a host has been given a unit in the wave in hand. */
@@ -161,6 +179,7 @@ export class Board {
     this.log.push({ unit: u, from, to, kind, dead: false });
     this.#movedIn[u] = this.#wave;
     this.#receivedIn[to] = this.#wave;
+    this.#given[to] = (this.#given[to] as number) + (this.pool.mem[u] as number);
     this.detours -= this.#extra(u, from, to, kind);
     this.#refresh(to);
     this.#refresh(from);
@@ -259,6 +278,7 @@ export class Board {
   #back(step: Step): void {
     this.world.move(step.unit, step.from);
     this.#movedIn[step.unit] = 0;
+    this.#given[step.to] = (this.#given[step.to] as number) - (this.pool.mem[step.unit] as number);
     this.detours += this.#extra(step.unit, step.from, step.to, step.kind);
     this.#refresh(step.to);
     this.#refresh(step.from);
@@ -314,8 +334,9 @@ export class Board {
   #refresh(h: number): void {
     const role = this.role[h];
     const s = this.#slot[h] as number;
-    if (role === FINAL) this.#final.set(s, this.world.mem[h] as number, this.world.cpu[h] as number);
-    else if (role === WAITING)
-      this.#waiting.set(this.#mirrored(s), this.world.mem[h] as number, this.world.cpu[h] as number);
+    const most = role === WAITING ? this.#most * WAITING_SHARE : this.#most;
+    const mem = Math.min(this.world.mem[h] as number, most - (this.#given[h] as number));
+    if (role === FINAL) this.#final.set(s, mem, this.world.cpu[h] as number);
+    else if (role === WAITING) this.#waiting.set(this.#mirrored(s), mem, this.world.cpu[h] as number);
   }
 }

@@ -14,6 +14,8 @@ export interface Variant {
   readonly shake: number;
   /** Hosts that take equally long go together, so that waves do not wait for one of them. */
   readonly grouped?: boolean;
+  /** No target is given more in one wave than the wave's fullest host sends, so that no link is busy for longer. */
+  readonly even?: boolean;
   /** Look at every arrangement where nothing simpler empties a host. */
   readonly exact?: boolean;
 }
@@ -24,7 +26,7 @@ export interface Rolled {
   readonly steps: readonly (readonly Step[])[];
   /** Moves of instances, not of units. */
   readonly moves: number;
-  /** The longest durations of the waves' hosts, summed up. */
+  /** The longest durations of the waves' hosts, and how long the busiest host of each wave sends or receives, summed up. */
   readonly lengthMs: number;
   /** Hosts that could not be emptied; empty if the roll is complete. */
   readonly stuck: readonly number[];
@@ -59,6 +61,7 @@ export class Roll {
     this.#maker.shake = variant.shake;
     this.#exact = variant.exact ?? false;
     this.#maker.grouped = variant.grouped ?? false;
+    this.#maker.even = variant.even ?? false;
     this.#proven = false;
     gate.reset();
     board.reset(this.#turns());
@@ -113,8 +116,26 @@ export class Roll {
     let moves = 0;
     for (const list of steps) for (const s of list) moves += (pool.members[s.unit] as readonly number[]).length;
     const longest = (wave: readonly number[]) => Math.max(0, ...wave.map((h) => pool.hosts[h]?.durationMs ?? 0));
-    const lengthMs = waves.reduce((sum, wave) => sum + longest(wave), 0);
+    const lengthMs = waves.reduce((sum, wave) => sum + longest(wave), this.#trafficMs(steps));
     return { waves, steps, moves, lengthMs, stuck: left, proven: this.#proven };
+  }
+
+  #trafficMs(groups: readonly (readonly Step[])[]): number {
+    const { migrateMs, hosts } = this.#pool;
+    const { migrationsPerSource: perSource = 1, migrationsPerTarget: perTarget = 1 } = this.#options;
+    let total = 0;
+    for (const group of groups) {
+      const busy = new Float64Array(2 * hosts.length);
+      let most = 0;
+      for (const { unit, from, to } of group) {
+        const ms = migrateMs[unit] as number;
+        const out = (busy[2 * from] = (busy[2 * from] as number) + ms / perSource);
+        const into = (busy[2 * to + 1] = (busy[2 * to + 1] as number) + ms / perTarget);
+        most = Math.max(most, out, into);
+      }
+      total += most;
+    }
+    return total;
   }
 
   /** Hosts with few instances per capacity are expected to go early, as are those that the operator names first. */
@@ -125,7 +146,7 @@ export class Roll {
     const turn = counts.map((n, h) =>
       this.#maker.grouped
         ? -(pool.hosts[h]?.durationMs ?? 0)
-        : (n / Math.max(1, pool.memCap[h] as number)) * this.#maker.jitter(h),
+        : (n / (this.#maker.even ? 1 : Math.max(1, pool.memCap[h] as number))) * this.#maker.jitter(h),
     );
     for (const [i, name] of (this.#options.order ?? []).entries())
       turn[pool.hostIndex.get(name) ?? 0] = i - pool.hosts.length;

@@ -12,8 +12,11 @@ const QUICK_ATTEMPTS = 20;
 const DEFAULT_SLACK = 0.01;
 /** Durations that differ by more than this factor make it worth while to let like go with like. */
 const UNEVEN = 1.1;
-/** Plans whose lengths differ by less count as equally long. */
-const ALIKE = 0.03;
+/** From that many units on, other orders are tried only where little is missing for a wave less, and only so often. */
+const MANY_UNITS = 4000;
+const MOST_SHAKES_OF_MANY = 4;
+/** Bisections for the fewest detours with which the number of waves can be kept. */
+const HALVINGS = 6;
 
 /** The best of several rolls: see `RollingOptions.mode` for what is best. Quickly: the first that is complete will do. */
 export function search(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOptions, isQuick = false): Rolled {
@@ -27,9 +30,9 @@ function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOption
   const durations = pool.hosts.filter((_, h) => pool.state[h] === "in-scope").map((h) => h.durationMs);
   const isUneven = options.mode === "waves" && Math.max(...durations) > UNEVEN * Math.min(...durations);
   let grouped = isUneven;
-  const attempt = (detours: number, shake: number) => {
+  const attempt = (detours: number, shake: number, even = false) => {
     left--;
-    return roll.run({ detours, shake, grouped });
+    return roll.run({ detours, shake, grouped, even });
   };
   const isBetter = options.mode === "moves" ? fewerMoves(bounds, options) : fewerWaves;
   let best = attempt(options.mode === "moves" ? (options.moveSlack ?? DEFAULT_SLACK) : 1, 0);
@@ -53,33 +56,52 @@ function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOption
     return best;
   }
   const wanted = () => best.stuck.length > 0 || best.waves.length > bounds.waves;
-  if (pool.units <= 4000 || best.stuck.length > 0)
-    for (let shake = 1; shake <= MOST_SHAKES && left > 8 && wanted(); shake++) keep(attempt(1, shake));
-  if (best.stuck.length > 0 || most === QUICK_ATTEMPTS) return best;
-  // The fewest detours that keep the number of waves.
-  let low = 0;
-  let high = Math.min(1, Math.max(0, (best.moves - bounds.moves) / Math.max(1, pool.units)) + 0.02);
-  for (let i = 0; i < 6 && left > 0 && high - low > 0.004; i++) {
-    const middle = (low + high) / 2;
-    const other = attempt(middle, 0);
-    if (other.stuck.length === 0 && other.waves.length <= best.waves.length) high = middle;
-    else low = middle;
+  let shaken = 0;
+  const few = pool.units <= MANY_UNITS || best.stuck.length > 0;
+  const shakes = few ? MOST_SHAKES : hasSmallEnd(pool, best) ? MOST_SHAKES_OF_MANY : 0;
+  for (let shake = 1; shake <= shakes && (left > 8 || !few) && wanted(); shake++) {
+    const other = attempt(1, shake);
+    if (isBetter(other, best)) shaken = shake;
     keep(other);
   }
+  if (best.stuck.length > 0 || most === QUICK_ATTEMPTS) return best;
+  // The fewest detours that keep the number of waves: with links that are evenly busy, and with the fewest moves.
+  const fewest = (even: boolean, tries: number) => {
+    let low = 0;
+    let high = Math.min(1, Math.max(0, (best.moves - bounds.moves) / Math.max(1, pool.units)) + 0.02);
+    for (let i = 0; i < tries && left > 0 && high - low > 0.004; i++) {
+      const middle = (low + high) / 2;
+      const other = attempt(middle, shaken, even);
+      if (other.stuck.length === 0 && other.waves.length <= best.waves.length) high = middle;
+      else low = middle;
+      keep(other);
+    }
+    return { low, high };
+  };
+  const even = fewest(true, Math.min(HALVINGS, Math.ceil(left / 2)));
+  const { low, high } = fewest(false, HALVINGS);
   for (let shake = 1; shake <= MOST_SHAKES && left > 0 && best.moves > bounds.moves; shake++) {
     keep(attempt(high * 0.98, shake));
     if (left > 0) keep(attempt(low, shake));
+    if (left > 0) keep(attempt(even.high, shake, true));
   }
   return best;
 }
 
+/** Is the last wave so small that hosts in another order may do without it? */
+function hasSmallEnd(pool: Pool, { waves }: Rolled): boolean {
+  const size = (hosts: readonly number[]) => hosts.reduce((sum, h) => sum + (pool.memCap[h] as number), 0);
+  return size(waves.at(-1) ?? []) * waves.length * 2 < size(waves.flat());
+}
+
 type Compare = (a: Rolled, b: Rolled) => boolean;
 
+/** Among plans with as few waves one per cent of time is worth two per cent of moves. */
 const fewerWaves: Compare = (a, b) =>
   lexicographic(a, b, [
     a.stuck.length - b.stuck.length,
     a.waves.length - b.waves.length,
-    Math.abs(a.lengthMs - b.lengthMs) > ALIKE * b.lengthMs ? a.lengthMs - b.lengthMs : 0,
+    a.lengthMs ** 3 * a.moves - b.lengthMs ** 3 * b.moves,
     a.moves - b.moves,
   ]);
 

@@ -11,6 +11,7 @@ export class WaveMaker {
   /** See `Variant`. */
   shake = 0;
   grouped = false;
+  even = false;
   /** Detours that each cluster may make yet. */
   budget: Float64Array;
   readonly #pool: Pool;
@@ -77,6 +78,8 @@ export class WaveMaker {
     const start = board.log.length;
     const candidates = this.#candidates(hosts);
     let wave = this.#firstChoice(c, candidates);
+    // The last hosts are not to leave a wave behind them for that.
+    if (this.even && wave.length < hosts.length) board.limit(this.#heaviest(wave));
     const placed = wave.map((h) => this.#movable(h));
     const units = Int32Array.from(placed.flat(), (u) => this.#pool.rank[u] as number)
       .sort()
@@ -116,6 +119,12 @@ export class WaveMaker {
     if (wave.length === hosts.length) this.#spread(c, start, home);
     this.budget[c] = board.detours;
     return wave;
+  }
+
+  /** The most memory that one of these hosts has to send. */
+  #heaviest(wave: readonly number[]): number {
+    const { world } = this.#board;
+    return wave.reduce((most, h) => Math.max(most, world.load(h)), 0);
   }
 
   /** Places the last wave's instances anew where most room is: the end is more even, and no link gets it all. */
@@ -159,7 +168,13 @@ export class WaveMaker {
         late: isLate(h),
         key:
           this.jitter(h) *
-          (this.shake > GENTLE_SHAKES ? 1 : this.grouped ? -(pool.hosts[h]?.durationMs ?? 0) : weight / cap),
+          (this.shake > GENTLE_SHAKES
+            ? 1
+            : this.grouped
+              ? -(pool.hosts[h]?.durationMs ?? 0)
+              : this.even
+                ? world.load(h)
+                : weight / cap),
       };
     });
     keyed.sort((a, b) => b.tight - a.tight || a.late - b.late || a.key - b.key || a.h - b.h);
@@ -180,6 +195,27 @@ export class WaveMaker {
       if (role[h] === FINAL) final += Math.max(0, world.mem[h] as number);
     }
     return { capacity, free, final };
+  }
+
+  /** What the final hosts of a cluster can take when each is given no more than so much. */
+  #finalUpTo(c: number): (most: number) => number {
+    const { world, role } = this.#board;
+    const free: number[] = [];
+    for (let h = 0; h < role.length; h++)
+      if (this.#pool.cluster[h] === c && role[h] === FINAL) free.push(Math.max(0, world.mem[h] as number));
+    free.sort((a, b) => a - b);
+    const sums = [0];
+    for (const f of free) sums.push((sums.at(-1) as number) + f);
+    return (most) => {
+      let low = 0;
+      let high = free.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((free[middle] as number) <= most) low = middle + 1;
+        else high = middle;
+      }
+      return (sums[low] as number) + (free.length - low) * most;
+    };
   }
 
   /** A prefix of the candidates whose instances fit into what is free by their sums; marks them as away. */
@@ -206,15 +242,18 @@ export class WaveMaker {
     let mem = 0;
     let cpu = 0;
     let count = 0;
+    let most = 0;
+    const taken = this.even ? this.#finalUpTo(c) : () => finalMem;
     const wave: number[] = [];
     for (const h of candidates) {
+      most = Math.max(most, world.load(h));
       const moreMem = mem + world.load(h);
       const moreCpu = cpu + (pool.cpuCap[h] as number) - (world.cpu[h] as number);
       const moreCount = count + (world.count[h] as number);
       const average = moreMem / Math.max(1, moreCount);
       const detourMem = Math.min(waitingMem - Math.max(0, world.mem[h] as number), board.detours * average);
       const detourCpu = board.detours > 0 ? waitingCpu - Math.max(0, world.cpu[h] as number) : 0;
-      if (moreMem > finalMem + Math.max(0, detourMem) || moreCpu > finalCpu + Math.max(0, detourCpu)) break;
+      if (moreMem > taken(most) + Math.max(0, detourMem) || moreCpu > finalCpu + Math.max(0, detourCpu)) break;
       if (!this.#gate.add(h)) continue;
       board.setRole(h, AWAY);
       wave.push(h);
