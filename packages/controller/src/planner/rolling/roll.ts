@@ -120,19 +120,21 @@ export class Roll {
     return { waves, steps, moves, lengthMs, stuck: left, proven: this.#proven };
   }
 
+  /** How long the busiest host of each group sends or receives, summed up. */
   #trafficMs(groups: readonly (readonly Step[])[]): number {
     const { migrateMs, hosts } = this.#pool;
     const { migrationsPerSource: perSource = 1, migrationsPerTarget: perTarget = 1 } = this.#options;
     let total = 0;
     for (const group of groups) {
-      const busy = new Float64Array(2 * hosts.length);
-      let most = 0;
+      const sent = new Float64Array(hosts.length);
+      const received = new Float64Array(hosts.length);
       for (const { unit, from, to } of group) {
         const ms = migrateMs[unit] as number;
-        const out = (busy[2 * from] = (busy[2 * from] as number) + ms / perSource);
-        const into = (busy[2 * to + 1] = (busy[2 * to + 1] as number) + ms / perTarget);
-        most = Math.max(most, out, into);
+        sent[from] = (sent[from] as number) + ms / perSource;
+        received[to] = (received[to] as number) + ms / perTarget;
       }
+      let most = 0;
+      for (const { from, to } of group) most = Math.max(most, sent[from] as number, received[to] as number);
       total += most;
     }
     return total;

@@ -96,7 +96,7 @@ function hasSmallEnd(pool: Pool, { waves }: Rolled): boolean {
 
 type Compare = (a: Rolled, b: Rolled) => boolean;
 
-/** Among plans with as few waves one per cent of time is worth two per cent of moves. */
+/** Among plans with as few waves one per cent of time is worth three per cent of moves. */
 const fewerWaves: Compare = (a, b) =>
   lexicographic(a, b, [
     a.stuck.length - b.stuck.length,
