@@ -3,6 +3,7 @@ import type { Run } from "../../domain/run.ts";
 import type { Reason } from "../../domain/words.ts";
 import type { Desk } from "../desk.ts";
 import { type Op, opsOfRun } from "./ops.ts";
+import { isFromBefore } from "./pictures.ts";
 
 /**
  * An instance that another turn of the run sends to this host, or has just sent and that no picture of the host shows yet: until
@@ -12,7 +13,7 @@ export function comingTo(run: Run, host: string, picture: HostInventory): Reason
   const open = opsOfRun(run).find((op) => op.kind === "move" && op.to === host);
   const arrived = run.hosts
     .flatMap((h) => h.settled)
-    .findLast((s) => s.outcome === "moved" && s.to === host && s.t >= picture.readT && !shows(picture, s.uuid));
+    .findLast((s) => s.outcome === "moved" && s.to === host && isFromBefore(picture, s.t) && !shows(picture, s.uuid));
   const name = open?.name ?? arrived?.name;
   if (name === undefined) return undefined;
   const text = `instance ${name} is on its way to ${host}, or has just come`;
