@@ -69,20 +69,31 @@ function common(a: number, b: number): number {
 }
 
 /**
- * What no plan can undercut: hosts out together leave their instances to the free memory of the others, of which only
- * multiples of the instances' common measure can be used; each wave takes a host's time and at least the shortest drain.
+ * What no plan can undercut that empties hosts when their wave comes: hosts out together leave their instances to the free memory of the
+ * others, of which only multiples of the instances' common measure can be used. So hosts that are at least so full are spread over so many
+ * waves, each of which takes a host's time and the time to empty the fullest of its hosts.
  */
 export function floors({ hosts, instances }: PoolSnapshot): { waves: number; makespanMs: number } {
   const measure = instances.reduce((a, it) => common(a, it.memoryMiB), 0);
-  const usable = (memory: number) => Math.floor(memory / measure) * measure;
-  const capacity = hosts.reduce((sum, h) => sum + usable(h.memoryMiB), 0);
+  const usable = hosts.map((h) => Math.floor(h.memoryMiB / measure) * measure);
   const used = new Map<string, number>();
   for (const it of instances) used.set(it.host, (used.get(it.host) ?? 0) + it.memoryMiB);
   const loads = hosts.map((h) => used.get(h.name) ?? 0);
-  const spare = capacity - loads.reduce((a, b) => a + b, 0);
-  let waves = Math.ceil(capacity / spare - 1e-9);
-  const smallest = Math.min(...hosts.map((h) => usable(h.memoryMiB)));
-  if (hosts.every((h) => usable(h.memoryMiB) === smallest))
-    waves = Math.ceil(hosts.length / Math.floor(spare / smallest));
-  return { waves, makespanMs: waves * (AWAY_MS + Math.min(...loads) / LINK_MIB_PER_MS) };
+  const spare = usable.reduce((a, b) => a + b, 0) - loads.reduce((a, b) => a + b, 0);
+  const smallest = Math.min(...usable);
+  const isEqual = usable.every((u) => u === smallest);
+  const wavesFor = (capacity: number, count: number) =>
+    isEqual ? Math.ceil(count / Math.floor(spare / smallest)) : Math.ceil(capacity / spare - 1e-9);
+  const fullest = [...hosts.keys()].sort((a, b) => (loads[b] as number) - (loads[a] as number));
+  let capacity = 0;
+  let waves = 0;
+  let drained = 0;
+  // The fullest hosts need so many waves at least; the next fuller ones that need one more set what that one takes.
+  for (const [i, h] of fullest.entries()) {
+    capacity += usable[h] as number;
+    const needed = wavesFor(capacity, i + 1);
+    drained += (needed - waves) * (loads[h] as number);
+    waves = needed;
+  }
+  return { waves, makespanMs: waves * AWAY_MS + drained / LINK_MIB_PER_MS };
 }
