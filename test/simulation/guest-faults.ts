@@ -68,7 +68,7 @@ export function drawGuests(
   });
 }
 
-function drawGuest(
+export function drawGuest(
   random: Random,
   weather: Weather,
   n: number,
