@@ -49,8 +49,8 @@ export class SimController {
   incarnation = 0;
   heldDown = false;
   wallSkewMs = 0;
-  /** Wall clock at which a host was last heard of. */
-  readonly #heard = new Map<string, number>();
+  /** Wall clock at which a host was last heard of, and the same in words once somebody has asked. */
+  readonly #heard = new Map<string, { readonly at: number; text?: string }>();
 
   constructor(world: World) {
     this.#world = world;
@@ -223,7 +223,7 @@ export class SimController {
     const process = this.#process;
     if (process === undefined) return;
     const { host } = session;
-    this.#heard.set(host.name, this.#wallMs());
+    this.#heard.set(host.name, { at: this.#wallMs() });
     const { message } = request;
     if (message.case === "hello") {
       if (message.value.protocol !== PROTOCOL_VERSION) throw new Error("protocol version");
@@ -310,8 +310,10 @@ export class SimController {
   }
 
   #lastSeen(host: string): string {
-    const at = this.#heard.get(host);
-    return at === undefined ? "never seen" : `last seen ${new Date(at).toISOString()}`;
+    const heard = this.#heard.get(host);
+    if (heard === undefined) return "never seen";
+    heard.text ??= `last seen ${new Date(heard.at).toISOString()}`;
+    return heard.text;
   }
 
   #flushSoon(process: Process): void {

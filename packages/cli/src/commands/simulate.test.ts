@@ -52,7 +52,7 @@ describe("slipway simulate", () => {
     expect(status).toBe(1);
     expect(out).toContain("!  0:00:00 fault: hv2: Maintenance fails\n");
     expect(out).toMatch(/^\. {2}0:0\d:\d\d on hv2: Maintenance hook starts$/m);
-    expect(out).toMatch(/\ndid not end well: waiting \(the run was paused by slipway: hv2 failed;/);
+    expect(out).toMatch(/\nwaits for an operator: the run was paused by slipway: hv2 failed;/);
     expect(out).toMatch(/\nfailed: hv2 \(/);
     expect(out).toContain("\notherwise than planned, with these faults:\n  - ");
   });
@@ -61,7 +61,7 @@ describe("slipway simulate", () => {
     const io = new FakeIo();
     Object.assign(io, { isTerminal: true, columns: () => 80 });
     await run(["simulate", file, "--fault", "hv2: Maintenance fails", "--log-level", "none", "--no-color"], io);
-    expect(io.stdout).toMatch(/^did not end well: waiting/);
+    expect(io.stdout).toMatch(/^waits for an operator: the run/);
     expect(Math.max(...io.stdout.split("\n").map(width))).toBeLessThanOrEqual(80);
   });
 

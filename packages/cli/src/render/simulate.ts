@@ -21,7 +21,10 @@ export function renderSummary(
   const say = (title: string, words: readonly string[]) => lines.push(...titled(title, words.map(clean), columns));
   const { outcome, details, success, hosts, duration, moves, deviations } = summary;
   const colour = success ? paint.green : paint.red;
-  const [head = "", ...more] = titled(success ? "ended well" : "did not end well", [outcome, `(${details})`], columns);
+  const [head = "", ...more] =
+    outcome === "waiting"
+      ? titled("waits for an operator", [clean(details)], columns)
+      : titled(success ? "ended well" : "did not end well", [outcome, `(${clean(details)})`], columns);
   lines.push(colour(head), ...more);
   for (const [word, of] of Map.groupBy(hosts, (h) => h.outcome)) {
     const reasons = of.filter((h) => h.reason !== "");

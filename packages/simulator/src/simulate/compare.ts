@@ -1,4 +1,5 @@
 import type { Run, Schedule, ScheduledMove, ScheduledTurn } from "@slipway/controller/internals";
+import { naturalCompare } from "@slipway/shared";
 import type { operatorWire } from "@slipway/shared/wire";
 
 /** A plan's schedule in the words of the engine. What it was made for, by host, is not in a plan. */
@@ -88,23 +89,25 @@ export function deviations(plan: Schedule, run: Run): string[] {
     if (own.join() !== was.join())
       found.push(`hosts went out in the order ${was.join(", ")}, planned was ${own.join(", ")}`);
   }
-  const never = planned.filter((h) => !done.includes(h));
+  const never = planned.filter((h) => !done.includes(h)).sort(naturalCompare);
   if (never.length > 0) found.push(`${never.join(", ")} did not go out`);
   for (const { host, wave } of plan.turns) {
     const was = run.hosts.find((h) => h.name === host)?.wave;
     if (was !== wave) found.push(`${host} was of wave ${was}, planned was ${wave}`);
   }
-  const keyOf = ({ uuid, from, to }: Move) => `${uuid} ${from} ${to}`;
-  const carriedOut = plan.moves.filter((m) => m.kind !== "level");
-  const [old, now] = [carriedOut.map(keyOf), movesOf(run)];
-  for (const move of now) {
-    const at = old.indexOf(keyOf(move));
-    if (at < 0) found.push(`${moveText(move)} was not planned`);
-    else old[at] = "";
+  // Of hosts that did not go out it is clear that nothing left them.
+  const open = plan.moves.filter((m) => m.kind !== "level" && !never.includes(m.from));
+  const extra: Move[] = [];
+  for (const move of movesOf(run)) {
+    const at = open.findIndex((m) => m.uuid === move.uuid && m.from === move.from && m.to === move.to);
+    if (at < 0) extra.push(move);
+    else open.splice(at, 1);
   }
-  for (const [i, key] of old.entries()) {
-    const move = carriedOut[i];
-    if (key !== "" && move) found.push(`${moveText(move)} was planned and not made`);
+  for (const move of extra) {
+    const at = open.findIndex((m) => m.uuid === move.uuid && m.from === move.from);
+    const [other] = at < 0 ? [] : open.splice(at, 1);
+    found.push(other ? `${moveText(move)}, planned was ${other.to}` : `${moveText(move)} was not planned`);
   }
+  for (const move of open) found.push(`${moveText(move)} was planned and not made`);
   return found;
 }

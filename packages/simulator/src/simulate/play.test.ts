@@ -135,8 +135,9 @@ function played(pool: TestPool, faults: readonly string[] = [], seed?: number) {
 
 describe("a run without faults", () => {
   test.each(Object.entries(pools))("equals its plan: %s", (_, pool) => {
-    const { summary, plan } = played(pool);
+    const { summary, plan, lines } = played(pool);
     expect(plan.view.blockers).toEqual([]);
+    expect(lines.filter((l) => l.includes("planned anew"))).toEqual([]);
     expect(summary).toMatchObject({
       ...{ outcome: "succeeded", success: true, planDifferences: [], deviations: [] },
       ...{ blockers: [], violations: [], faultsUnmet: [] },

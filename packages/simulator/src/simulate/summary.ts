@@ -1,4 +1,5 @@
 import { type Run, reportOf } from "@slipway/controller/internals";
+import { naturalCompare } from "@slipway/shared";
 import { whereabouts } from "../script/log.ts";
 import { deviations, movesOf } from "./compare.ts";
 import { type Played, START_MS } from "./play.ts";
@@ -35,7 +36,9 @@ export function summaryOf(played: Played): Summary {
     outcome: isOver ? report.outcome : "waiting",
     details: isOver ? report.details : waitsFor,
     success: isOver && report.success && violations.length === 0,
-    hosts: report.hosts.map((h) => ({ host: h.name, outcome: outcomeOf(h.outcome, run), reason: h.reason })),
+    hosts: report.hosts
+      .map((h) => ({ host: h.name, outcome: outcomeOf(h.outcome, run), reason: h.reason }))
+      .sort((a, b) => naturalCompare(a.host, b.host)),
     duration: {
       plannedMs: planned.expectedMs,
       p95Ms: planned.p95Ms,
