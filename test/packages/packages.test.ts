@@ -52,6 +52,13 @@ describe.skipIf(!canBuild)("packages", () => {
     }
   });
 
+  test("bring the simulator with the command", () => {
+    const plan = join(scratch, "plan.json");
+    writeFileSync(plan, "");
+    const { status, stderr } = run(node, [main("cli"), "simulate", plan]);
+    expect([status, stderr]).toEqual([2, expect.stringContaining("plan.json: is empty;")]);
+  });
+
   test("belong to root, and only programs can be executed", () => {
     for (const deb of debs.values()) {
       for (const line of run("dpkg-deb", ["-c", deb]).stdout.trim().split("\n")) {
