@@ -12,6 +12,8 @@ const QUICK_ATTEMPTS = 20;
 const DEFAULT_SLACK = 0.01;
 /** Durations that differ by more than this factor make it worth while to let like go with like. */
 const UNEVEN = 1.1;
+/** Plans that differ by less count as equally good; then the first one is kept, in which hosts go by name. */
+const ALIKE = 0.01;
 /** From that many units on, other orders are tried only where little is missing for a wave less, and only so often. */
 const MANY_UNITS = 4000;
 const MOST_SHAKES_OF_MANY = 4;
@@ -97,13 +99,15 @@ function hasSmallEnd(pool: Pool, { waves }: Rolled): boolean {
 type Compare = (a: Rolled, b: Rolled) => boolean;
 
 /** Among plans with as few waves one per cent of time is worth three per cent of moves. */
-const fewerWaves: Compare = (a, b) =>
-  lexicographic(a, b, [
+const fewerWaves: Compare = (a, b) => {
+  const gain = 1 - (a.lengthMs / Math.max(1, b.lengthMs)) ** 3 * (a.moves / Math.max(1, b.moves));
+  return lexicographic(a, b, [
     a.stuck.length - b.stuck.length,
     a.waves.length - b.waves.length,
-    a.lengthMs ** 3 * a.moves - b.lengthMs ** 3 * b.moves,
+    Math.abs(gain) > ALIKE ? -gain : 0,
     a.moves - b.moves,
   ]);
+};
 
 function fewerMoves(bounds: Bounds, options: RollingOptions): Compare {
   const accepted = bounds.moves * (1 + (options.moveSlack ?? DEFAULT_SLACK));
