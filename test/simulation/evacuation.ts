@@ -4,7 +4,7 @@ import { type LogLine, type Variant, World } from "@slipway/simulator";
 import { Random } from "@slipway/simulator/random";
 import { drawWeather, SeededChance, Trouble, type Weather } from "./faults.ts";
 import { drawGuests, drawHypervisor, drawPool, GuestTrouble } from "./guest-faults.ts";
-import { failuresOf, live, type SeedResult } from "./seeded.ts";
+import { live, rollingOf, type SeedResult } from "./seeded.ts";
 
 function drawHosts(random: Random, weather: Weather): HostScript[] {
   const count = random.pick([2, 3, 3, 4, 5]);
@@ -50,7 +50,7 @@ export function runEvacuation(seed: number, variant: Variant = {}, onLine?: (lin
   const random = new Random(seed + 1_000_000);
   const weather = drawWeather(random);
   const hosts = drawHosts(random, weather);
-  const options = { ...drawOptions(random), maxFailures: failuresOf(seed) };
+  const options = { ...drawOptions(random), ...rollingOf(seed, hosts) };
   const chance = new SeededChance(random, weather);
   const timing = {
     agentTickMs: random.pick([1_000, 2_000, 4_000]),

@@ -303,7 +303,7 @@ export const mutants: readonly Mutant[] = [
           return decide({ ...run, hosts: run.hosts.map((h) => ({ ...h, wave: last + 1 - h.wave })) }, fleet, now);
         }),
     },
-    caught: /goes out after wave/,
+    caught: /goes out after wave|stuck/,
   },
   {
     name: "verdicts are matched by stage only",

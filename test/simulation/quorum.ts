@@ -7,7 +7,7 @@ import { Random } from "@slipway/simulator/random";
 import { drawWeather, SeededChance, Trouble, type Weather } from "./faults.ts";
 import { drawHypervisor, uuidOf } from "./guest-faults.ts";
 import { drawQuorum, QuorumTrouble } from "./quorum-faults.ts";
-import { failuresOf, live, type SeedResult } from "./seeded.ts";
+import { live, rollingOf, type SeedResult } from "./seeded.ts";
 
 function drawHosts(random: Random, weather: Weather): HostScript[] {
   const count = random.pick([3, 3, 4, 5]);
@@ -65,7 +65,7 @@ export function runQuorum(seed: number, variant: Variant = {}, onLine?: (line: L
   const random = new Random(seed + 2_000_000);
   const weather = drawWeather(random);
   const hosts = drawHosts(random, weather);
-  const options = { ...drawOptions(random), maxFailures: failuresOf(seed) };
+  const options = { ...drawOptions(random), maxFailures: rollingOf(seed, hosts).maxFailures ?? 0 };
   const chance = new SeededChance(random, weather);
   const timing = {
     agentTickMs: random.pick([1_000, 2_000]),

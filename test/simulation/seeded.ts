@@ -35,17 +35,27 @@ function drawOptions(random: Random): Partial<RunOptions> {
   };
 }
 
-/** How many failures pause the run of a seed; with none the first one ends it, or with `forced` does nothing to it. */
-export function failuresOf(seed: number): number {
-  return [0, 0, 1, 2][seed % 4] ?? 0;
+/**
+ * How hosts of a run follow each other. Not drawn, so that the rest of a seed's life does not depend on it: how many failures pause the
+ * run (with none the first one ends it, or with `forced` does nothing to it), order, canary, approvals.
+ */
+export function rollingOf(seed: number, hosts: readonly { readonly name: string }[]): Partial<RunOptions> {
+  const canary = seed % 5 === 0 ? (hosts[0]?.name ?? "") : "";
+  return {
+    ...{ maxFailures: [0, 0, 1, 2][seed % 4] ?? 0, order: seed % 3 === 0 ? "free" : "given" },
+    ...(canary === "" ? {} : { canary, bakeMs: 10_000 }),
+    maxClusters: seed % 7 < 2 ? 2 : 1,
+    approve: seed % 11 === 0 ? "each-wave" : canary !== "" && seed % 10 === 0 ? "after-canary" : "never",
+  };
 }
 
 /** One simulated life of a pool, wholly determined by its seed. */
 export function runSeed(seed: number, variant: Variant = {}, onLine?: (line: LogLine) => void): SeedResult {
   const random = new Random(seed);
   const weather = drawWeather(random);
-  const options = { ...drawOptions(random), maxFailures: failuresOf(seed) };
-  const hosts = drawHosts(random, weather, options.timeoutMs ?? 10_000);
+  const drawn = drawOptions(random);
+  const hosts = drawHosts(random, weather, drawn.timeoutMs ?? 10_000);
+  const options = { ...drawn, ...rollingOf(seed, hosts) };
   const chance = new SeededChance(random, weather);
   const timing = {
     agentTickMs: random.pick([1_000, 3_000, 5_000]),
@@ -107,13 +117,15 @@ export function live(seed: number, world: World, random: Random, stopTrouble: ()
   return { seed, violations: world.violations, tookMs: world.now, events, outcomes };
 }
 
-/** What an operator is told to settle: an instance that is nowhere, one that was started on an empty host which is about to go down. */
+/** What an operator is told to settle, besides approvals: an instance that is nowhere, one that was started on an empty host which is about to go down. */
 const forOperators = new Set(["instance-lost", "started-meanwhile"]);
 
 function settleHeld(world: World): void {
   world.after(60_000, () => {
     for (const { held, spec, state } of world.disk.runs.values())
-      if (state !== "ended" && held && forOperators.has(held.rule))
+      if (state !== "ended" && held?.rule === "approval")
+        world.command(spec.run, { kind: "approve", reason: held.text });
+      else if (state !== "ended" && held && forOperators.has(held.rule))
         world.command(spec.run, { kind: "skip", host: held.subject, reason: held.text });
     settleHeld(world);
   });

@@ -12,7 +12,7 @@ import { relocate } from "./evacuate/relocate.ts";
 import { restore } from "./evacuate/restore.ts";
 import { isFresh } from "./fresh.ts";
 import { controllerResult, endOf, pausedReason, settledText } from "./result.ts";
-import { isAboutTurns, mayBegin, type Waiting } from "./rolling/begin.ts";
+import { isAboutTurns, isNext, mayBegin } from "./rolling/begin.ts";
 import { hasBegun, isOut } from "./rolling/fold.ts";
 import { replan } from "./rolling/replan.ts";
 import { tellSlowness } from "./rolling/usual.ts";
@@ -340,15 +340,4 @@ class Draft {
     if (limit < (this.wakeAt ?? Infinity)) this.wakeAt = limit;
     return false;
   }
-}
-
-/**
- * Is it a host whose turn goes by the schedule, and for which it counts whether the world is as that assumes: because it begins, because
- * an operator is asked about it, or because room may have come that it need not wait for. What is to return in full may still be away.
- */
-function isNext({ schedule, spec }: Run, waiting: Waiting | undefined): boolean {
-  if (schedule === undefined) return false;
-  if (waiting === undefined) return true;
-  const { rule } = waiting.reason;
-  return rule === "after" ? spec.options.return !== "exact" : rule === "approval" && waiting.holds;
 }

@@ -68,7 +68,11 @@ export function reduce(run: Run | undefined, recorded: Recorded): Run {
         return approved(current, e);
       case "run-resumed": {
         const { paused: _, ...rest } = current;
-        return e.reason === undefined ? { ...rest, forgiven: failedIn(current) } : rest;
+        const fresh = failedIn(current).filter((name) => !current.forgiven.includes(name));
+        const { maxFailures } = current.spec.options;
+        // A pause for another reason leaves the budget of failures as it is.
+        const isOverBudget = current.paused?.finishes === true || fresh.length >= maxFailures;
+        return e.reason === undefined && isOverBudget ? { ...rest, forgiven: failedIn(current) } : rest;
       }
       case "run-held":
         return { ...current, held: e.reason };

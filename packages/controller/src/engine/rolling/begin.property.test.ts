@@ -5,8 +5,9 @@ import { defaultPool } from "../../domain/pool.ts";
 import { hostOf, type Run } from "../../domain/run.ts";
 import type { Schedule, ScheduledTurn } from "../../domain/schedule.ts";
 import { parseWindows } from "../../domain/window.ts";
-import { defaultOptions, type RunOptions, type StepName } from "../../domain/words.ts";
+import type { StepName } from "../../domain/words.ts";
 import { chance } from "../../testing/chance.ts";
+import { drawRolling, drawTurns } from "../../testing/rolling.ts";
 import { commandEvents } from "../commands.ts";
 import { courseOf } from "../course.ts";
 import { reduce } from "../reduce.ts";
@@ -35,41 +36,6 @@ interface Known {
   updated: boolean;
 }
 
-function drawOptions(r: Random, turns: readonly ScheduledTurn[]): RunOptions {
-  const canary = r.one(40) ? (turns[0]?.host ?? "") : "";
-  const approve = canary !== "" && r.one(40) ? "after-canary" : r.one(30) ? "each-wave" : "never";
-  return {
-    ...defaultOptions,
-    ...{ canary, approve, order: r.one(50) ? "free" : "given" },
-    bakeMs: canary !== "" && r.one(60) ? r.int(1, 30) * MINUTE : 0,
-    ...(r.one(50) ? { forced: true } : { maxFailures: r.int(1, 3) }),
-    window: r.one(25) ? "00:00-02:00 UTC" : "",
-    consentStop: r.one(20) ? ["vm1"] : [],
-  };
-}
-
-/** Turns of up to three clusters, interleaved; a turn builds only on earlier ones, as a planner would have it. */
-function drawTurns(r: Random): ScheduledTurn[] {
-  const left = Array.from({ length: r.int(1, 3) }, (_, c) =>
-    Array.from({ length: r.int(1, 5) }, (_, i) => `c${c + 1}h${i}`),
-  );
-  const turns: ScheduledTurn[] = [];
-  let wave = 1;
-  while (left.some((hosts) => hosts.length > 0)) {
-    const hosts = left[r.int(0, left.length - 1)] ?? [];
-    const host = hosts.splice(r.int(0, hosts.length - 1), 1)[0];
-    if (host === undefined) continue;
-    if (turns.length > 0 && r.one(40)) wave++;
-    turns.push({
-      ...{ host, cluster: host.slice(0, 2), wave, waitsFor: "" },
-      after: turns.filter((t) => t.wave < wave && r.one(20)).map((t) => t.host),
-      ...{ startMs: 0, expectedMs: 5 * MINUTE, p95Ms: r.int(5, 60) * MINUTE },
-      ...(r.one(10) ? { consentsNeeded: [`vm${r.int(1, 3)}`] } : {}),
-    });
-  }
-  return turns;
-}
-
 function isAhead(a: Known, b: Known): boolean {
   return a.turn.wave < b.turn.wave && !a.retried && !b.retried;
 }
@@ -94,7 +60,7 @@ class Life {
     const r = chance(seed);
     this.#r = r;
     const drawn = drawTurns(r);
-    const options = drawOptions(r, drawn);
+    const options = drawRolling(r, drawn);
     this.#isFree = options.order === "free" && options.approve !== "each-wave";
     // Where the order is free, turns stand as they are expected to begin, and not by wave.
     const turns = this.#isFree ? [...drawn].sort((a, b) => a.p95Ms - b.p95Ms) : drawn;
@@ -220,6 +186,7 @@ class Life {
     const other = this.#hosts[r.int(0, this.#hosts.length - 1)];
     if (other && r.one(other.cordonedElsewhere ? 50 : 3)) other.cordonedElsewhere = !other.cordonedElsewhere;
     if (r.one(30) && pendingApproval(this.#run)) this.#operator("approve");
+    if (r.one(5)) this.#replan();
     const failed = this.#run.hosts.find((h) => h.outcome === "failed");
     if (failed && r.one(5)) {
       const known = this.#known(failed.name);
@@ -227,6 +194,14 @@ class Life {
       known.retried = true;
       this.#log({ type: "host-command", host: failed.name, action: "retry", who: "alice", reason: "" });
     }
+  }
+
+  /** The rest as it was: a schedule that knows nothing of hosts whose turns have begun. */
+  #replan(): void {
+    const turns = this.#schedule.turns.filter((t) => this.#known(t.host).phase === "to-come");
+    const difference = { movesAdded: [], movesDropped: [], hostsShifted: [], consentsAdded: [], consentsDropped: [] };
+    if (turns.length > 0)
+      this.#log({ type: "run-replanned", schedule: { ...this.#schedule, turns }, difference, reason: "so" });
   }
 
   #advance(host: Known): void {

@@ -46,10 +46,22 @@ export function mayBegin(run: Run, host: HostRun, fleet: FleetView, now: number)
   return consent ?? approvedBy(run, host) ?? windowed(run, host, fleet, now);
 }
 
+/**
+ * Is it a host whose turn goes by the schedule, and for which it counts whether the world is as that assumes: because it begins, because
+ * an operator is asked about it, or because room may have come that it need not wait for. What is to return in full may still be away.
+ */
+export function isNext({ schedule, spec }: Run, waiting: Waiting | undefined): boolean {
+  if (schedule === undefined) return false;
+  if (waiting === undefined) return true;
+  const { rule } = waiting.reason;
+  return rule === "after" ? spec.options.return !== "exact" : rule === "approval" && waiting.holds;
+}
+
 interface Order {
   readonly turns: ReadonlyMap<string, ScheduledTurn>;
   /** Wave by wave, whenever they are expected to begin: the order in which the planner gave places away. */
   readonly places: ReadonlyMap<string, number>;
+  readonly lastWave: number;
 }
 const orders = new WeakMap<Schedule, Order>();
 
@@ -58,7 +70,7 @@ function orderOf(schedule: Schedule): Order {
   if (known) return known;
   const byWave = [...schedule.turns].sort((a, b) => a.wave - b.wave);
   const turns = new Map(schedule.turns.map((t) => [t.host, t]));
-  const order = { turns, places: new Map(byWave.map((t, i) => [t.host, i])) };
+  const order = { turns, places: new Map(byWave.map((t, i) => [t.host, i])), lastWave: byWave.at(-1)?.wave ?? 0 };
   orders.set(schedule, order);
   return order;
 }
@@ -69,11 +81,12 @@ const fronts = new WeakMap<Run["hosts"], ReadonlyMap<string, readonly HostRun[]>
  * In each cluster the hosts to come that may begin as far as the order goes, in order. Where the order is free that is one for each place: a
  * host may overtake another one that waits for something else, but never takes its place, so that overtaking makes nothing later.
  */
-function frontOf({ hosts, spec, schedule }: Run, { places }: Order): ReadonlyMap<string, readonly HostRun[]> {
+function frontOf({ hosts, spec, schedule }: Run, { places, lastWave }: Order): ReadonlyMap<string, readonly HostRun[]> {
   const known = fronts.get(hosts);
   if (known) return known;
   const isFree = spec.options.order === "free" && spec.options.approve !== "each-wave";
-  const placeOf = (h: HostRun) => places.get(h.name) ?? Number.POSITIVE_INFINITY;
+  // One that is tried again may have had its turn in an earlier schedule.
+  const placeOf = (h: HostRun) => places.get(h.name) ?? (h.wave <= lastWave ? -1 : Number.POSITIVE_INFINITY);
   const toCome = Map.groupBy(
     hosts.filter((h) => !hasBegun(h)),
     (h) => h.cluster,

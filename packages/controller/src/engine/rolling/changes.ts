@@ -25,14 +25,11 @@ export function changesSince(
   const ownName = new Map(snapshot.instances.map((i) => [uuidOf(i.name), names.known(i.name)?.name ?? i.name]));
   const expected = expectedOn(run, schedule);
   const told = new Set<string>();
-  const passing = passingBy(run);
   for (const host of run.hosts) {
     if (hasBegun(host) || unsettled.has(host.name)) continue;
     const { here, open } = expected.get(host.name) ?? { here: new Map<string, string>(), open: new Set<string>() };
     const found = new Set((live.get(host.name) ?? []).map((i) => uuidOf(i.name)));
-    const came = [...found].filter(
-      (uuid) => !here.has(uuid) && !open.has(uuid) && !passing.has(`${uuid} ${host.name}`),
-    );
+    const came = [...found].filter((uuid) => !here.has(uuid) && !open.has(uuid));
     const left = [...here].filter(([uuid]) => !found.has(uuid) && !mayStop.includes(ownName.get(uuid) ?? ""));
     for (const uuid of came) changes.push(`${ownName.get(uuid) ?? uuid} runs on ${host.name} now`);
     for (const [, name] of left) changes.push(`${name} does not run on ${host.name} any more`);
@@ -64,36 +61,31 @@ interface Expected {
   readonly open: Set<string>;
 }
 
-/** What should be on each host to come by now and has to leave it, as scheduled and as the run has moved it since. */
+/** What should be on each host by now and has to leave it, as scheduled and as the run has moved it since. */
 function expectedOn(run: Run, schedule: Schedule): Map<string, Expected> {
   const out = new Map<string, Expected>();
   const states = new Map(run.hosts.map((h) => [h.name, h]));
-  const arrived = new Set<string>();
-  for (const h of run.hosts)
-    for (const s of h.settled)
-      if (s.outcome === "moved" && s.t > run.scheduledT && s.to !== undefined) arrived.add(`${s.uuid} ${s.to}`);
-  const before = new Map<string, { from: string; to: string }>();
-  for (const { uuid, name, from, to, kind } of schedule.moves) {
-    if (kind !== "drain" && kind !== "make-room") continue;
+  const places = placesSince(run);
+  const before = new Map<string, string>();
+  for (const { uuid, name, from } of schedule.moves) {
     const expected = out.get(from) ?? { here: new Map(), open: new Set() };
     out.set(from, expected);
     const last = before.get(uuid);
-    before.set(uuid, { from, to });
-    // What has made room is gone from a host whose turn is still to come.
-    if (arrived.has(`${uuid} ${to}`)) expected.here.delete(uuid);
-    else if (last === undefined || arrived.has(`${uuid} ${from}`)) expected.here.set(uuid, name);
-    else {
-      const source = states.get(last.from);
+    before.set(uuid, from);
+    const isHere = places.has(uuid) ? places.get(uuid) === from : last === undefined;
+    if (isHere) expected.here.set(uuid, name);
+    else if (last !== undefined) {
+      const source = states.get(last);
       if (source === undefined || (hasBegun(source) && source.outcome === undefined)) expected.open.add(uuid);
     }
   }
   return out;
 }
 
-/** Instances and where they have come to from hosts whose turns are not over: they may go back. */
-function passingBy({ hosts }: Run): Set<string> {
-  const settled = hosts.filter((h) => h.outcome === undefined).flatMap((h) => h.settled);
-  return new Set(settled.filter((s) => s.outcome === "moved").map((s) => `${s.uuid} ${s.to}`));
+/** Where the run's own migrations have put instances since it was scheduled. */
+function placesSince({ hosts, scheduledT }: Run): Map<string, string> {
+  const moved = hosts.flatMap((h) => h.settled).filter((s) => s.outcome === "moved" && s.t > scheduledT);
+  return new Map(moved.sort((x, y) => x.t - y.t).map(({ uuid, to = "" }) => [uuid, to]));
 }
 
 /** By how much what hosts carry has changed by the run's own migrations, in MiB. */

@@ -75,18 +75,20 @@ function keyOf(run: Run, fleet: FleetView, pictures: readonly HostInventory[], n
   const marks = pictures.map(
     (p) => `${fleet.host(p.host)?.cordonedBy.join("+")} ${pictureProblem(p, now)?.rule ?? ""}`,
   );
-  const unsettled = [...unsettledHosts(run, fleet)].join();
-  return [fleet.pool, fleet.quorum, hosts, marks.join(), unsettled, ...pictures.map((p) => p.inventory)];
+  const unsettled = unsettledHosts(run, fleet);
+  // Those tell nothing that is gone by, and their pictures change all the time.
+  const settled = pictures.filter((p) => !unsettled.has(p.host)).map((p) => p.inventory);
+  return [fleet.pool, fleet.quorum, hosts, marks.join(), [...unsettled].join(), ...settled];
 }
 
 /** Waves are counted on: a wave of which hosts are still to come goes on with the first of the rest. */
 function waved(run: Run, schedule: Schedule): Schedule {
   const begun = Math.max(0, ...run.hosts.filter(hasBegun).map((h) => h.wave));
   const goesOn = run.hosts.some((h) => !hasBegun(h) && h.wave === begun);
-  const by = goesOn ? begun - 1 : begun;
-  if (by <= 0) return schedule;
-  const later = <T extends { readonly wave: number }>(of: T): T => ({ ...of, wave: of.wave + by });
-  return { ...schedule, turns: schedule.turns.map(later), moves: schedule.moves.map(later) };
+  const by = begun + (goesOn ? 0 : 1) - Math.min(...schedule.turns.map((t) => t.wave));
+  if (by === 0 || schedule.turns.length === 0) return schedule;
+  const shifted = <T extends { readonly wave: number }>(of: T): T => ({ ...of, wave: Math.max(1, of.wave + by) });
+  return { ...schedule, turns: schedule.turns.map(shifted), moves: schedule.moves.map(shifted) };
 }
 
 function told(changes: readonly string[]): string {
