@@ -12,12 +12,12 @@ export interface Pool {
 }
 
 /**
- * A pool that can spare three hosts at any time: at most half full, and of a size. What hosts took before differs by up to four times, and
- * what they take now from that by a third.
+ * A pool of `least` to `most` hosts that can spare three at any time: at most half full, and of a size. What hosts took before differs by
+ * up to four times, and what they take now from that by a third.
  */
-export function drawn(seed: number): Pool {
+export function drawn(seed: number, least: number, most: number): Pool {
   const random = new Random(seed);
-  const names = Array.from({ length: random.int(8, 11) }, (_, i) => `hv${i + 1}`);
+  const names = Array.from({ length: random.int(least, most) }, (_, i) => `hv${i + 1}`);
   const usualMs = new Map(names.map((name) => [name, random.int(24_000, 96_000)]));
   const hosts = names.map((name): HostScript => {
     const plain = plainHost(name);
@@ -30,7 +30,7 @@ export function drawn(seed: number): Pool {
     };
   });
   const guests = names.flatMap((host, h) =>
-    Array.from({ length: random.int(0, 3) }, (_, i) => ({
+    Array.from({ length: random.int(0, 2) }, (_, i) => ({
       ...{ host, name: `vm${h * 4 + i + 1}`, memoryMib: 1_024 * random.pick([1, 2, 2]) },
     })),
   );
