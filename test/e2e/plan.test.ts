@@ -62,7 +62,7 @@ describe("slipway plan", () => {
     expect(stdout).toContain("5 of 5 hosts would be done, in 3 waves, 0 skipped; nothing was touched\n");
     expect(stdout).toMatch(/^instances: 6 moves \(floor 6\), 1 instance stops$/m);
     expect(stdout).toMatch(/^time: .* expected, .* if every host is slow .*, floor .*guessed: no run has measured/m);
-    expect(stdout).toContain("limits: at most 2 out in cluster c1; at most 1 out per rack\n");
+    expect(stdout).toContain("limits: at most 2 out in cluster c1; at most 1 out per rack; pauses after 1 failure\n");
     expect(stdout).toMatch(/^ {2}hv\d {2}at \+\d.*; waits: /m);
     expect(stdout).toMatch(/start it with: .*start --cluster c1 --max-out 2 --max-out-per rack=1 --consent-stop gpu2/);
   });
