@@ -57,6 +57,14 @@ describe("slipway simulate", () => {
     expect(out).toContain("\notherwise than planned, with these faults:\n  - ");
   });
 
+  test("wraps the log below its words where the terminal ends", async () => {
+    const io = new FakeIo();
+    Object.assign(io, { isTerminal: true, columns: () => 80 });
+    await run(["simulate", file, "--fault", "hv2: Maintenance fails", "--no-color"], io);
+    expect(Math.max(...io.stdout.split("\n").map(width))).toBeLessThanOrEqual(80);
+    expect(io.stdout).toMatch(/\n {3}0:0\d:\d\d run r1: paused by slipway: hv2 failed;.*\n {11}\S/);
+  });
+
   test("without a log prints what became of it, in lines that a terminal of 80 columns shows whole", async () => {
     const io = new FakeIo();
     Object.assign(io, { isTerminal: true, columns: () => 80 });

@@ -5,7 +5,7 @@ import { wrongUse } from "../io.ts";
 import { reasonOf } from "../options/run.ts";
 import { collect } from "../options/words.ts";
 import type { Register } from "../program.ts";
-import { renderSummary, simulatedTime } from "../render/simulate.ts";
+import { logLines, renderSummary, simulatedTime } from "../render/simulate.ts";
 import { clean } from "../render/text.ts";
 
 /** Plans of thousands of hosts have some ten MiB. */
@@ -76,7 +76,12 @@ async function simulate(context: Context, file: string, flags: SimulateFlags): P
       const at = Math.max(0, line.at - START_MS);
       const cleaned = { subject: clean(line.subject), text: clean(line.text) };
       if (context.json) log.push({ atMs: at, kind: line.kind, ...cleaned });
-      else context.lines([painted(context, line.kind, logLine({ ...line, ...cleaned, at }, simulatedTime))]);
+      else
+        context.lines(
+          logLines(logLine({ ...line, ...cleaned, at }, simulatedTime), context.columns).map((text) =>
+            painted(context, line.kind, text),
+          ),
+        );
     },
   });
   const summary = summaryOf(played);

@@ -10,6 +10,14 @@ export function simulatedTime(ms: number): string {
   return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
 }
 
+/** A line of the log, wrapped below its words: mark and time stand alone. */
+export function logLines(line: string, columns: number): string[] {
+  const [, head = "", words = line] = /^(. +[\d:]+ )(.*)$/.exec(line) ?? [];
+  return wrap(words.split(" "), columns - head.length).map(
+    (part, n) => `${n === 0 ? head : " ".repeat(head.length)}${part}`,
+  );
+}
+
 /** What became of a simulated run, as text; longer lines than `columns` wrap. */
 export function renderSummary(
   summary: Summary,
