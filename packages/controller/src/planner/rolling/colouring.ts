@@ -13,6 +13,8 @@ interface Tie {
 
 /** Rounds of colouring anew in another order. */
 const ROUNDS = 24;
+/** Hosts put anew, per host, while a group is being dissolved. */
+const PUTS = 8;
 /** Above this many hosts the stricter graph is not tried: it grows with the square of the instances of a host. */
 const STRICT_HOSTS = 2000;
 
@@ -41,6 +43,9 @@ export function colour(pool: Pool, gate: Gate, hosts: readonly number[], least: 
       ),
     );
   }
+  // On rings of neighbours only hosts that many places apart go together.
+  for (let apart = Math.max(2, least); apart < best.length; apart++)
+    keep(colouring.greedy([...hosts].sort((a, b) => (a % apart) - (b % apart) || a - b)));
   // Taking the groups one after the other in a new order never needs more of them, and often fewer.
   let current = best;
   for (let round = 0; round < ROUNDS && best.length > least; round++) {
@@ -50,6 +55,10 @@ export function colour(pool: Pool, gate: Gate, hosts: readonly number[], least: 
     else groups.sort((a, b) => scramble(a[0] ?? 0, round) - scramble(b[0] ?? 0, round));
     current = colouring.greedy(groups.flat());
     keep(current);
+  }
+  for (let fewer: Groups | undefined = best; fewer && best.length > least; ) {
+    fewer = colouring.dissolve(best, weak);
+    if (fewer) best = fewer;
   }
   return best;
 }
@@ -79,6 +88,8 @@ class Colouring {
   readonly #gate: Gate;
   readonly #hosts: readonly number[];
   readonly #ties: readonly (readonly Tie[])[];
+  /** Hosts whose instances may come to a host. */
+  readonly #primaries = new Map<number, Set<number>>();
   readonly #freeMem: Int32Array;
   readonly #freeCpu: Int32Array;
 
@@ -96,7 +107,9 @@ class Colouring {
       const cpu = pool.cpu[u] as number;
       this.#freeMem[at] = (this.#freeMem[at] as number) - mem;
       this.#freeCpu[at] = (this.#freeCpu[at] as number) - cpu;
-      if (to >= 0 && pool.movability[u] === LIVE) ties[at]?.push({ mem, cpu, to });
+      if (to < 0 || pool.movability[u] !== LIVE) continue;
+      ties[at]?.push({ mem, cpu, to });
+      this.#primaries.set(to, (this.#primaries.get(to) ?? new Set()).add(at));
     }
     this.#ties = ties;
   }
@@ -109,16 +122,10 @@ class Colouring {
       edges.get(a)?.add(b);
       edges.get(b)?.add(a);
     };
-    const primaries = new Map<number, Set<number>>();
-    for (const h of this.#hosts)
-      for (const { to } of this.#ties[h] as readonly Tie[]) {
-        join(h, to);
-        const of = primaries.get(to) ?? new Set();
-        primaries.set(to, of.add(h));
-      }
+    for (const h of this.#hosts) for (const { to } of this.#ties[h] as readonly Tie[]) join(h, to);
     if (isStrict)
-      for (const of of primaries.values()) {
-        const list = [...of];
+      for (const of of this.#primaries.values()) {
+        const list = [...of].filter((h) => edges.has(h));
         for (const [i, a] of list.entries()) for (const b of list.slice(i + 1)) join(a, b);
       }
     return edges;
@@ -153,28 +160,118 @@ class Colouring {
     return groups.map((g) => g.hosts);
   }
 
+  /**
+   * The same hosts in one group less: those of the smallest group go into the others, each where it pushes out the fewest,
+   * and what is pushed out goes elsewhere in turn, not back at once (a tabu search over partial colourings). Undefined if
+   * that has not come to an end after so many puts.
+   */
+  dissolve(groups: Groups, edges: Edges): Groups | undefined {
+    const [smallest, ...others] = [...groups].sort((a, b) => a.length - b.length);
+    if (!smallest || others.length === 0) return undefined;
+    const filled = others.map((hosts) => {
+      const group = this.#empty();
+      for (const h of hosts) this.#add(group, h);
+      return group;
+    });
+    const open = [...smallest];
+    const notBefore = new Map<string, number>();
+    for (let put = 0; put < PUTS * this.#hosts.length + 100; put++) {
+      const h = open.shift();
+      if (h === undefined) return filled.map((group) => group.hosts);
+      let into: Group | undefined;
+      let pushed: readonly number[] = [];
+      let least = Number.POSITIVE_INFINITY;
+      for (const [g, group] of filled.entries()) {
+        if ((notBefore.get(`${h} ${g}`) ?? 0) > put) continue;
+        const out = this.#inTheWay(group, h, edges);
+        const cost = out.length + scramble(h + g, put) / 2 ** 32;
+        if (cost >= least || !this.#isAllowed(group, h, out)) continue;
+        into = group;
+        pushed = out;
+        least = cost;
+      }
+      if (!into) {
+        open.push(h);
+        continue;
+      }
+      for (const other of pushed) {
+        this.#remove(into, other);
+        open.push(other);
+        notBefore.set(`${other} ${filled.indexOf(into)}`, put + filled.length + (scramble(other, put) % 8));
+      }
+      this.#add(into, h);
+    }
+    return undefined;
+  }
+
+  /** Hosts that have to leave a group before this one can join it: its neighbours, and who fills up a target of both. */
+  #inTheWay(group: Group, h: number, edges: Edges): number[] {
+    const out = [...(edges.get(h) ?? [])].filter((other) => group.isIn[other] === 1);
+    const mem = new Map<number, number>();
+    const cpu = new Map<number, number>();
+    const arrives = (who: number, sign: number) => {
+      for (const tie of this.#ties[who] as readonly Tie[]) {
+        mem.set(tie.to, (mem.get(tie.to) ?? 0) + sign * tie.mem);
+        cpu.set(tie.to, (cpu.get(tie.to) ?? 0) + sign * tie.cpu);
+      }
+    };
+    arrives(h, 1);
+    for (const other of out) arrives(other, -1);
+    const overloads = (to: number) =>
+      (group.mem[to] as number) + (mem.get(to) ?? 0) > (this.#freeMem[to] as number) ||
+      (group.cpu[to] as number) + (cpu.get(to) ?? 0) > (this.#freeCpu[to] as number);
+    for (const to of new Set((this.#ties[h] as readonly Tie[]).map((tie) => tie.to)))
+      for (const other of this.#primaries.get(to) ?? []) {
+        if (!overloads(to)) break;
+        if (group.isIn[other] !== 1 || out.includes(other)) continue;
+        out.push(other);
+        arrives(other, -1);
+      }
+    return out;
+  }
+
+  #isAllowed(group: Group, h: number, without: readonly number[]): boolean {
+    if (this.#gate.isOpen) return true;
+    this.#gate.reset();
+    for (const other of group.hosts) if (!without.includes(other)) this.#gate.force(other);
+    return this.#gate.refusal(h) === "";
+  }
+
   #put(groups: Group[], h: number, forbidden: Edges | undefined): number {
     let g = groups.findIndex((group) => this.#takes(group, h, forbidden));
-    if (g < 0) {
-      const n = this.#pool.hosts.length;
-      g = groups.length;
-      groups.push({
-        hosts: [],
-        isIn: new Uint8Array(n),
-        mem: new Int32Array(n),
-        cpu: new Int32Array(n),
-        arrivals: new Int32Array(n),
-      });
-    }
-    const group = groups[g] as Group;
-    group.hosts.push(h);
-    group.isIn[h] = 1;
-    for (const { mem, cpu, to } of this.#ties[h] as readonly Tie[]) {
-      group.mem[to] = (group.mem[to] as number) + mem;
-      group.cpu[to] = (group.cpu[to] as number) + cpu;
-      group.arrivals[to] = (group.arrivals[to] as number) + 1;
-    }
+    if (g < 0) g = groups.push(this.#empty()) - 1;
+    this.#add(groups[g] as Group, h);
     return g;
+  }
+
+  #empty(): Group {
+    const n = this.#pool.hosts.length;
+    return {
+      hosts: [],
+      isIn: new Uint8Array(n),
+      mem: new Int32Array(n),
+      cpu: new Int32Array(n),
+      arrivals: new Int32Array(n),
+    };
+  }
+
+  #add(group: Group, h: number): void {
+    group.hosts.push(h);
+    this.#count(group, h, 1);
+  }
+
+  #remove(group: Group, h: number): void {
+    group.hosts.splice(group.hosts.indexOf(h), 1);
+    this.#count(group, h, -1);
+  }
+
+  #count(group: Group, h: number, sign: 1 | -1): void {
+    group.isIn[h] = sign === 1 ? 1 : 0;
+    for (const { mem, cpu, to } of this.#ties[h] as readonly Tie[]) {
+      group.mem[to] = (group.mem[to] as number) + sign * mem;
+      group.cpu[to] = (group.cpu[to] as number) + sign * cpu;
+      group.arrivals[to] = (group.arrivals[to] as number) + sign;
+    }
   }
 
   #takes(group: Group, h: number, forbidden: Edges | undefined): boolean {
@@ -193,9 +290,6 @@ class Colouring {
       if ((group.mem[to] as number) + more > (this.#freeMem[to] as number)) return false;
       if ((group.cpu[to] as number) + (cpu.get(to) ?? 0) > (this.#freeCpu[to] as number)) return false;
     }
-    if (this.#gate.isOpen) return true;
-    this.#gate.reset();
-    for (const other of group.hosts) this.#gate.force(other);
-    return this.#gate.refusal(h) === "";
+    return this.#isAllowed(group, h, []);
   }
 }
