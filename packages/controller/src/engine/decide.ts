@@ -133,7 +133,7 @@ class Draft {
       return false;
     }
     const waiting = mayBegin(run, host, this.#fleet, this.#now);
-    if (isNext(run, waiting) && host.checked && replan(this.#desk(host))) {
+    if (isNext(run, waiting) && host.checked && replan(this.#desk(host), waiting !== undefined)) {
       this.#acted = true;
       return false;
     }

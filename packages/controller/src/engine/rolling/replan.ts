@@ -14,14 +14,14 @@ import { onTheWay, restOf, unsettledHosts } from "./rest.ts";
 const MOST_TOLD = 4;
 
 /** What the world looked like when a schedule was last compared with it; nothing is worked out again while it looks the same. */
-const looked = new WeakMap<Schedule, readonly unknown[]>();
+const looked = new WeakMap<Schedule, { readonly key: readonly unknown[]; readonly changes: string }>();
 
 /**
  * Before a host begins: is the world as the schedule of the run assumes? If not, the rest of the run is planned anew from present
  * pictures and that is recorded. Where no plan is found the old order goes on, each host's own gate decides, and the host says so.
- * True when something was recorded.
+ * True when something was recorded. While a host only waits, changes that made no difference are not planned with again and again.
  */
-export function replan(desk: Desk): boolean {
+export function replan(desk: Desk, isWaiting: boolean): boolean {
   const { run, host, fleet, now } = desk;
   const { schedule } = run;
   // At most once in one moment, whatever the planner makes of it.
@@ -30,13 +30,13 @@ export function replan(desk: Desk): boolean {
   if (isUnclear(run, fleet, pictures, now)) return false;
   const key = keyOf(run, fleet, pictures, now);
   const last = looked.get(schedule);
-  if (last?.length === key.length && last.every((k, i) => k === key[i])) return false;
+  if (last?.key.length === key.length && last.key.every((k, i) => k === key[i])) return false;
   const rest = restOf(run, fleet, now);
   const pictured = snapshotOf(rest);
   const unsettled = unsettledHosts(run, fleet);
   const changes = changesSince(run, schedule, pictured, unsettled, fleet);
-  looked.set(schedule, key);
-  if (changes.length === 0) return false;
+  looked.set(schedule, { key, changes: changes.join() });
+  if (changes.length === 0 || (isWaiting && last?.changes === changes.join())) return false;
   const found = scheduleOf({ ...rest, onTheWay: onTheWay(run, fleet) });
   if (found.kind === "none") {
     const why = found.reasons.map((r) => r.text).join("; ");
