@@ -155,8 +155,8 @@ async function follow(
   let abortedMs = Number.NEGATIVE_INFINITY;
   let isStuck = false;
   for (;;) {
-    // Its end is noticed at once. What is asked before tells little, at a time when both hosts have much to do.
-    if (ended !== undefined && answer === undefined) await Promise.race([ended, sleep(pollMs)]);
+    // Its end is noticed at once. What is asked before tells little, at a time when both hosts have much to do: so it is asked seldom.
+    if (ended !== undefined && answer === undefined) await Promise.race([ended, sleep(2 * pollMs)]);
     const isEnding = migration === undefined || answer !== undefined;
     const left = answer?.state === "ok" ? await departure?.left(EVENT_MS) : undefined;
     if (left !== undefined) return { answer, info, isStuck, left, here: nothing, there: nothing };
