@@ -8,7 +8,7 @@ export { endOf, logLine, whereabouts } from "./script/log.ts";
 export { isAtRest, Script, type ScriptEntry } from "./script/script.ts";
 export { duration } from "./script/words.ts";
 export type { ServiceFate } from "./services.ts";
-export { type Fault, faultShapes, readFault } from "./simulate/faults.ts";
+export { type Fault, faultShapes, readFaults } from "./simulate/faults.ts";
 export { type PlanFile, readPlan } from "./simulate/plan-file.ts";
 export { type Played, type PlayOptions, play, START_MS } from "./simulate/play.ts";
 export { type Summary, summaryOf } from "./simulate/summary.ts";

@@ -62,9 +62,9 @@ async function simulate(context: Context, file: string, flags: SimulateFlags): P
   const seed = seedOf(flags.seed);
   const text = textOf(file);
   // It is large, and no other command needs it.
-  const { logLine, play, readFault, readPlan, START_MS, summaryOf } = await import("@slipway/simulator");
+  const { logLine, play, readFaults, readPlan, START_MS, summaryOf } = await import("@slipway/simulator");
   const plan = readPlan(text, file === "-" ? "standard input" : file);
-  const faults = (flags.fault ?? []).map((fault) => readFault(fault, plan, START_MS));
+  const faults = readFaults(flags.fault ?? [], plan, START_MS);
   const log: { atMs: number; kind: string; subject: string; text: string }[] = [];
   const played = play(plan, {
     faults,

@@ -2,7 +2,7 @@ import { SlipwayError } from "@slipway/shared";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { planFileOf } from "../testing/plans.ts";
-import { faultShapes, readFault } from "./faults.ts";
+import { faultShapes, readFault, readFaults } from "./faults.ts";
 import { readPlan } from "./plan-file.ts";
 
 const hosts = {
@@ -131,6 +131,14 @@ describe("a fault", () => {
     ["new1 starts on hv3", "it does not say when; add @2m, or @Maintenance"],
   ])("that cannot be is refused in one line: %j", (text, expected) => {
     expect(messageOf(() => read(text))).toBe(`--fault ${JSON.stringify(text)}: ${expected}`);
+  });
+
+  test("that starts the same new instance twice is refused", () => {
+    const texts = ["new1 starts on hv1 @1m", "hv2: Maintenance fails", "new1 starts on hv2 @2m"];
+    expect(messageOf(() => readFaults(texts, plan, 0))).toBe(
+      "--fault: new1 starts twice; give each new instance a name of its own",
+    );
+    expect(readFaults(texts.slice(1), plan, 0)).toHaveLength(2);
   });
 
   test("every shape that is shown can be read", () => {

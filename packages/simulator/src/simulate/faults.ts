@@ -121,6 +121,18 @@ export function readFault(text: string, plan: PlanFile, startMs: number): Fault 
   }
 }
 
+/** All faults of a command line; a newcomer starts once. */
+export function readFaults(texts: readonly string[], plan: PlanFile, startMs: number): Fault[] {
+  const faults = texts.map((text) => readFault(text, plan, startMs));
+  const newcomers = texts.flatMap((text) => /^\s*(\S+) starts on /.exec(text)?.[1] ?? []);
+  const twice = newcomers.find((name, i) => newcomers.indexOf(name) < i);
+  if (twice !== undefined)
+    throw new SlipwayError("bad-input", `--fault: ${twice} starts twice`, {
+      fix: "give each new instance a name of its own",
+    });
+  return faults;
+}
+
 const theKind = { host: "a host", instance: "an instance", controller: "the controller" } as const;
 
 function kindOf(shape: string): About["kind"] {

@@ -164,6 +164,7 @@ describe("a run with faults", () => {
     ["hv2: agent dies for 30s @Maintenance"],
     ["hv2: network cut for 1m @drain"],
     ["controller: dies for 20s @Maintenance of hv2"],
+    ["controller: dies for 84s @0s"],
     ["vm7: moves take 10x"],
   ])("that Slipway lives through ends well: %s", (fault) => {
     const { summary, lines } = played(two, [fault]);
@@ -193,6 +194,11 @@ describe("a run with faults", () => {
   test("whose moment never comes is named", () => {
     const { summary } = played(two, ["hv2: Maintenance fails", "hv4: power cut @Maintenance"]);
     expect(summary.faultsUnmet).toEqual(["hv4: power cut @Maintenance"]);
+  });
+
+  test("of hosts that are gone for good breaks no rule", () => {
+    const { summary } = played(two, ["hv4: down @gate of hv2", "hv2: agent dies for 50s @129s"]);
+    expect(summary).toMatchObject({ success: false, violations: [] });
   });
 
   test("of a reboot from which a host does not return has it failed", () => {

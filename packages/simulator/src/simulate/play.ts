@@ -66,7 +66,7 @@ export function play(plan: PlanFile, options: PlayOptions): Played {
   const planned = scheduleOf(plan.schedule);
   let own: Plan | undefined;
   let refusal: unknown;
-  script.begin(() => world.start());
+  // Before anything that is to go wrong at the same moment.
   world.after(START_MS, () => {
     try {
       own = world.controller.plan(rebuilt.scope, rebuilt.options);
@@ -75,6 +75,7 @@ export function play(plan: PlanFile, options: PlayOptions): Played {
       refusal = thrown;
     }
   });
+  script.begin(() => world.start());
   const runNow = () => world.disk.runs.get(RUN);
   const approve = approver(world);
   const over = () => {
@@ -89,13 +90,15 @@ export function play(plan: PlanFile, options: PlayOptions): Played {
   world.run(limit, over);
   const run = runNow();
   if (run === undefined || own === undefined) throw notStarted(plan, refusal);
-  if (run.state === "ended" && world.violations.length === 0) world.checker.final();
+  // Of hosts that are gone for good it cannot be told what they would still have to say.
+  const isWhole = [...world.hosts.values()].every((h) => h.up && !h.partitioned && h.process !== undefined);
+  if (run.state === "ended" && isWhole && world.violations.length === 0) world.checker.final();
   return {
     ...{ world, run: runNow() ?? run, planned },
     differences: differences(planned, own.schedule),
     blockers: own.blockers.map((b) => b.text),
     unmet: script.unmet().map((e) => e.called ?? [e.do].flat().join(", ")),
-    waitsFor: run.state === "ended" ? "" : waitsFor(run, world) || "nothing that is known: it was given up",
+    waitsFor: run.state === "ended" ? "" : notEnded(run, world),
     violations: world.violations,
     lastMs: lastAt,
   };
@@ -162,6 +165,11 @@ function waitsFor(run: Run, world: World): string {
   const waits = world.controller.coordinator?.waits(RUN) ?? [];
   const fix = held.fix || waits.find((w) => w.reason.rule === held.rule)?.reason.fix || "";
   return withFix({ text: held.text, fix });
+}
+
+function notEnded(run: Run, world: World): string {
+  if (world.violations.length > 0) return "the simulation stopped at what must never happen";
+  return waitsFor(run, world) || "nothing that is known: it was given up";
 }
 
 function notStarted(plan: PlanFile, refusal: unknown): Error {

@@ -6,7 +6,7 @@ import { type Played, START_MS } from "./play.ts";
 
 /** What became of a simulated run. Durations in milliseconds. */
 export interface Summary {
-  /** succeeded, nothing-done, failed, aborted; or waiting: it needs an operator. */
+  /** succeeded, nothing-done, failed, aborted; or waiting: it needs an operator; or stopped: something was broken. */
   readonly outcome: string;
   /** Of the run's report, or what an operator would have to do. */
   readonly details: string;
@@ -33,7 +33,7 @@ export function summaryOf(played: Played): Summary {
   const report = reportOf(run);
   const isOver = run.state === "ended";
   return {
-    outcome: isOver ? report.outcome : "waiting",
+    outcome: isOver ? report.outcome : violations.length > 0 ? "stopped" : "waiting",
     details: isOver ? report.details : waitsFor,
     success: isOver && report.success && violations.length === 0,
     hosts: report.hosts
