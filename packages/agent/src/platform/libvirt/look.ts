@@ -61,7 +61,7 @@ export async function lookAt(virsh: Virsh, uuid: string): Promise<Seen> {
   return {
     ...nothing,
     present: true,
-    state: job === "migrating-in" && state === "paused" ? "incoming" : state,
+    state: state === "paused" && arrives(job, reason) ? "incoming" : state,
     stateReason: reason,
     job,
     isActive: isActive(state),
@@ -70,6 +70,11 @@ export async function lookAt(virsh: Virsh, uuid: string): Promise<Seen> {
     saved: isIn(3),
     ended: parseJob(answer.sections[6] ?? ""),
   };
+}
+
+/** Where its job is not known it may have gone since: what libvirt gives as the reason of the pause was said with the state itself. */
+function arrives(job: string, reason: string): boolean {
+  return job === "migrating-in" || (job === "unknown" && (reason === "migrating" || reason === "starting up"));
 }
 
 async function listed(virsh: Virsh): Promise<string[] | Answer> {
