@@ -1,4 +1,5 @@
 import type { Reason } from "../../domain/words.ts";
+import { sizeText } from "../../placement/text.ts";
 import { AWAY, type Board, FINAL, NO_TARGET, type Step } from "./board.ts";
 import { colour } from "./colouring.ts";
 import type { Gate } from "./gate.ts";
@@ -31,7 +32,7 @@ export function notSpare(pool: Pool): Reason[] {
     .map(({ from, to, mem, units }) => {
       const largest = units.reduce((a, b) => ((pool.mem[b] as number) > (pool.mem[a] as number) ? b : a));
       const instance = pool.snapshot.instances[pool.members[largest]?.[0] ?? 0]?.name ?? "";
-      const text = `${name(to)}: if ${name(from)} goes away it must take ${mem} MiB and has ${Math.max(0, free[to] as number)} MiB free`;
+      const text = `${name(to)}: if ${name(from)} goes away it must take ${sizeText(mem)} and has ${sizeText(Math.max(0, free[to] as number))} free`;
       const fix = `give ${instance} another secondary, or free memory on ${name(to)}`;
       return { rule: "n+1", subject: name(to), text, fix };
     });

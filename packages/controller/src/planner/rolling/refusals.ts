@@ -1,4 +1,5 @@
 import type { Reason } from "../../domain/words.ts";
+import { sizeText } from "../../placement/text.ts";
 import type { Gate } from "./gate.ts";
 import { LIVE, PINNED, type Pool } from "./pool.ts";
 
@@ -41,9 +42,9 @@ function pinned(pool: Pool): Reason[] {
 function tooLarge(pool: Pool): Reason[] {
   const reasons: Reason[] = [];
   for (const [what, demand, capacity] of [
-    ["MiB of memory", pool.mem, pool.memCap],
-    ["virtual CPUs", pool.cpu, pool.cpuCap],
-    ["MiB of huge pages", pool.huge, pool.hugeCap],
+    [(mib: number) => `${sizeText(mib)} of memory`, pool.mem, pool.memCap],
+    [(cpus: number) => `${cpus} virtual CPUs`, pool.cpu, pool.cpuCap],
+    [(mib: number) => `${sizeText(mib)} of huge pages`, pool.huge, pool.hugeCap],
   ] as const) {
     const load = new Float64Array(pool.hosts.length);
     const leaves = new Float64Array(pool.hosts.length);
@@ -63,7 +64,7 @@ function tooLarge(pool: Pool): Reason[] {
       const own = (capacity[h] as number) - (load[h] as number);
       const elsewhere = Math.max(0, (free[pool.cluster[h] as number] as number) - own);
       if ((leaves[h] as number) <= elsewhere) continue;
-      const text = `${name}: its instances need ${leaves[h]} ${what}, the rest of its cluster has ${elsewhere} free`;
+      const text = `${name}: its instances need ${what(leaves[h] as number)}, the rest of its cluster has ${what(elsewhere)} free`;
       reasons.push({ rule: "no-room", subject: name, text, fix: `stop instances, add a host, or leave ${name} out` });
     }
   }
