@@ -25,6 +25,10 @@ export const UNLIMITED = 1e12;
 /** Of what targets are given at most, the share for those that have to send it on: several late hosts get something, not one all of it. */
 const WAITING_SHARE = 0.85;
 
+/** Every so many hosts one keeps a share of its memory free in a roomy plan: together one per cent, in pieces that fit the largest. */
+const ROOMY_EVERY = 20;
+const ROOMY_SHARE = 0.2;
+
 /** How many hosts are looked at for making room. */
 const ROOM_CANDIDATES = 12;
 /** In pools of up to that many units the cheapest way of making room is looked for, in others the first one is taken. */
@@ -44,6 +48,7 @@ export class Board {
   /** Moves onto hosts whose turn is still to come that may be made yet. */
   detours = UNLIMITED;
   log: Step[] = [];
+  isRoomy = false;
   /** Memory that one target is given in one wave at most: what its link can take while the wave's own hosts are emptied. */
   #most = Number.POSITIVE_INFINITY;
   readonly #given: Float64Array;
@@ -126,6 +131,11 @@ export class Board {
     this.#most = most;
     this.#given.fill(0);
     for (let h = 0; h < this.role.length; h++) this.#refresh(h);
+  }
+
+  /** Memory of a host that is no room for what has a place of its own. */
+  held(h: number): number {
+    return this.isRoomy && h % ROOMY_EVERY === 0 ? ROOMY_SHARE * (this.pool.memCap[h] as number) : 0;
   }
 
   /** Whether a host has been given a unit in the wave in hand. */
@@ -335,7 +345,7 @@ export class Board {
     const role = this.role[h];
     const s = this.#slot[h] as number;
     const most = role === WAITING ? this.#most * WAITING_SHARE : this.#most;
-    const mem = Math.min(this.world.mem[h] as number, most - (this.#given[h] as number));
+    const mem = Math.min((this.world.mem[h] as number) - this.held(h), most - (this.#given[h] as number));
     if (role === FINAL) this.#final.set(s, mem, this.world.cpu[h] as number);
     else if (role === WAITING) this.#waiting.set(this.#mirrored(s), mem, this.world.cpu[h] as number);
   }

@@ -13,13 +13,22 @@ export interface PlanDifference {
 
 export function differenceOf(before: RollingPlan, after: RollingPlan): PlanDifference {
   // Plans that came from each other agree for long stretches: these are skipped without looking anything up.
-  let head = 0;
-  while (isSame(before.moves[head], after.moves[head])) head++;
-  const old = before.moves.slice(head);
-  const made = after.moves.slice(head);
-  while (old.length > 0 && isSame(old.at(-1), made.at(-1))) {
-    old.pop();
-    made.pop();
+  const old: PlannedMove[] = [];
+  const made: PlannedMove[] = [];
+  let [i, j] = [0, 0];
+  while (i < before.moves.length || j < after.moves.length) {
+    const [was, is] = [before.moves[i], after.moves[j]];
+    if (isSame(was, is)) {
+      i++;
+      j++;
+      continue;
+    }
+    const isAdded = isSame(was, after.moves[j + 1]);
+    const isDropped = !isAdded && isSame(before.moves[i + 1], is);
+    if (was && !isAdded) old.push(was);
+    if (is && !isDropped) made.push(is);
+    if (!isAdded) i++;
+    if (!isDropped) j++;
   }
   const oldKeys = new Set(old.map(keyOf));
   const newKeys = new Set(made.map(keyOf));

@@ -16,6 +16,8 @@ export interface Variant {
   readonly grouped?: boolean;
   /** No target is given more in one wave than the wave's fullest host sends, so that no link is busy for longer. */
   readonly even?: boolean;
+  /** Some memory of some hosts is left free for newcomers. */
+  readonly roomy?: boolean;
   /** Look at every arrangement where nothing simpler empties a host. */
   readonly exact?: boolean;
 }
@@ -62,6 +64,7 @@ export class Roll {
     this.#exact = variant.exact ?? false;
     this.#maker.grouped = variant.grouped ?? false;
     this.#maker.even = variant.even ?? false;
+    board.isRoomy = variant.roomy ?? false;
     this.#proven = false;
     gate.reset();
     board.reset(this.#turns());

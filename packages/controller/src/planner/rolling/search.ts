@@ -34,8 +34,9 @@ function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOption
   let grouped = isUneven;
   const attempt = (detours: number, shake: number, even = false) => {
     left--;
-    return roll.run({ detours, shake, grouped, even });
+    return roll.run({ detours, shake, grouped, even, roomy });
   };
+  let roomy = false;
   const isBetter = options.mode === "moves" ? fewerMoves(bounds, options) : fewerWaves;
   let best = attempt(options.mode === "moves" ? (options.moveSlack ?? DEFAULT_SLACK) : 1, 0);
   const keep = (other: Rolled) => {
@@ -67,6 +68,13 @@ function attempts(pool: Pool, roll: Roll, bounds: Bounds, options: RollingOption
     keep(other);
   }
   if (best.stuck.length > 0 || most === QUICK_ATTEMPTS) return best;
+  // Where it costs no wave, a plan that takes long to make leaves room for instances that are started while it is carried out.
+  if (pool.units > MANY_UNITS) {
+    roomy = true;
+    const loose = attempt(1, shaken);
+    roomy = loose.stuck.length === 0 && loose.waves.length <= best.waves.length;
+    if (roomy) best = loose;
+  }
   // The fewest detours that keep the number of waves: with links that are evenly busy, and with the fewest moves.
   const fewest = (even: boolean, tries: number) => {
     let low = 0;

@@ -199,10 +199,12 @@ export class WaveMaker {
 
   /** What the final hosts of a cluster can take when each is given no more than so much. */
   #finalUpTo(c: number): (most: number) => number {
-    const { world, role } = this.#board;
+    const board = this.#board;
+    const { world, role } = board;
     const free: number[] = [];
     for (let h = 0; h < role.length; h++)
-      if (this.#pool.cluster[h] === c && role[h] === FINAL) free.push(Math.max(0, world.mem[h] as number));
+      if (this.#pool.cluster[h] === c && role[h] === FINAL)
+        free.push(Math.max(0, (world.mem[h] as number) - board.held(h)));
     free.sort((a, b) => a - b);
     const sums = [0];
     for (const f of free) sums.push((sums.at(-1) as number) + f);
@@ -232,7 +234,7 @@ export class WaveMaker {
       const mem = Math.max(0, world.mem[h] as number);
       const cpu = Math.max(0, world.cpu[h] as number);
       if (role[h] === FINAL) {
-        finalMem += mem;
+        finalMem += Math.max(0, mem - board.held(h));
         finalCpu += cpu;
       } else if (role[h] === WAITING) {
         waitingMem += mem;
