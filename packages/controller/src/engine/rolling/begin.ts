@@ -184,11 +184,13 @@ function approvedBy(run: Run, host: HostRun): Waiting | undefined {
   const { approve } = run.spec.options;
   const { wave, name } = host;
   const canary = canaryOf(run);
+  // It goes before all waves, also one that has nothing to do and so is of the last.
+  if (canary === host) return undefined;
   if (approve === "each-wave" && wave > run.approvedWave && !isOver(run, wave))
     return wait("wave", name, `${name} is of wave ${wave}, which an operator approves when all before it are over`);
   const isAsked =
     (approve === "each-wave" && wave > run.approvedWave) ||
-    (approve === "after-canary" && canary !== undefined && canary !== host && run.approvedWave <= canary.wave);
+    (approve === "after-canary" && canary !== undefined && run.approvedWave <= canary.wave);
   const pending = pendingApproval(run);
   return isAsked && pending ? wordFor(run, host, pending.why) : undefined;
 }
