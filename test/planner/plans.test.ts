@@ -30,6 +30,12 @@ test("no random pool gets a plan that breaks a rule, at any moment", () => {
   expect(feasible).toBeGreaterThan((to - from) / 2);
 });
 
+test("room made for hosts that stay in is not made on the host that goes", () => {
+  const { snapshot, options } = randomPuzzle(53160);
+  const result = planRolling(snapshot, options);
+  expect(result.feasible && violationsOf(snapshot, options, result)).toEqual([]);
+});
+
 test("equal input gives the equal plan, whatever was planned before", () => {
   for (let seed = 1; seed <= 40; seed++) {
     const one = randomPuzzle(seed);

@@ -117,6 +117,8 @@ export class WaveMaker {
       } else misses++;
     }
     if (wave.length === hosts.length) this.#spread(c, start, home);
+    // Room that was made for hosts which stay in after all is not wanted, least of all on a host that is taken out in another way.
+    if (wave.length === 0) board.undo(start);
     this.budget[c] = board.detours;
     return wave;
   }
