@@ -22,7 +22,7 @@ services:
 `;
 
 /**
- * Writes to both volumes and to etcd without a pause; whatever fails is kept. A put that is under way as its member ends is said once more:
+ * Writes to both volumes and to etcd without a pause; whatever fails is kept. Only a put whose connection its member closes as it ends is said once more:
  * etcd's client does that by itself for what changes nothing only.
  */
 const writer = `#!/bin/sh
@@ -32,10 +32,11 @@ i=0
 while [ ! -e /var/lib/stop-writing ]; do
   i=$((i + 1))
   for volume in rep3 arb; do echo "$i" > "/mnt/$volume/of-$(hostname).$((i % 40))" || echo "$volume: write $i" >> /var/lib/failed; done
-  for try in 1 2; do
-    etcdctl --endpoints ${endpoints} --command-timeout 10s put "of-$(hostname)" "$i" > /dev/null 2>> /var/lib/etcdctl.log && break
-    [ $try = 1 ] || echo "etcd: write $i" >> /var/lib/failed
-  done
+  put() { etcdctl --endpoints ${endpoints} --command-timeout 10s put "of-$(hostname)" "$i" > /dev/null 2> /var/lib/etcdctl.last; }
+  if ! put; then
+    cat /var/lib/etcdctl.last >> /var/lib/etcdctl.log
+    { grep -q "transport is closing" /var/lib/etcdctl.last && put; } || echo "etcd: write $i" >> /var/lib/failed
+  fi
   echo "$i" > /var/lib/written
   sleep 0.1
 done

@@ -123,7 +123,7 @@ describe.skipIf(unable({ libvirt: true }) !== undefined)("guests that cannot mov
     expect((await counts(model, saved)).token, story).toBe(saved?.token);
     for (const [guest, was] of stopped) {
       expect(await homeOf(pool, guest), story).toBe("hv1");
-      await until(`${guest.name} boots anew`, () => counter(guest)?.token !== was?.token, 180_000);
+      await until(`${guest.name} boots anew`, () => counter(guest)?.token !== was?.token);
     }
     const became = Object.fromEntries(movesOf(report).map((m) => [`${m.verb} ${m.name}`, m.outcome]));
     expect(became, story).toMatchObject({

@@ -36,18 +36,19 @@ ${members.map((host) => `      - { host: ${host}, check: { system: tcp, settings
 `;
 
 /**
- * Writes to etcd without a pause, from a host that stays; what fails is kept. A write that is under way as its member ends is said once
- * more: etcd's client does that by itself for what changes nothing only.
+ * Writes to etcd without a pause, from a host that stays; what fails is kept. Only a write whose connection its member closes as it ends is
+ * said once more: etcd's client does that by itself for what changes nothing only.
  */
 const writer = `#!/bin/sh
 export ETCDCTL_API=3
 i=0
 while [ ! -e /var/lib/stop-writing ]; do
   i=$((i + 1))
-  for try in 1 2; do
-    etcdctl --endpoints ${endpoints} --command-timeout 10s put key "$i" > /dev/null 2>> /var/lib/etcdctl.log && break
-    [ $try = 1 ] || echo "write $i" >> /var/lib/failed
-  done
+  put() { etcdctl --endpoints ${endpoints} --command-timeout 10s put key "$i" > /dev/null 2> /var/lib/etcdctl.last; }
+  if ! put; then
+    cat /var/lib/etcdctl.last >> /var/lib/etcdctl.log
+    { grep -q "transport is closing" /var/lib/etcdctl.last && put; } || echo "write $i" >> /var/lib/failed
+  fi
   echo "$i" > /var/lib/written
   sleep 0.1
 done
