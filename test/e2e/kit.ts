@@ -156,6 +156,12 @@ export class Pool {
     });
   }
 
+  /** How often the agent of a host has been connected, in all its lives, by its own log. */
+  connections(host: string): number {
+    const log = readFileSync(join(this.dir, "hosts", host, "agent.log"), "utf8");
+    return log.split("connecting => connected").length - 1;
+  }
+
   /** Starts a run, follows it to its end, returns its report. */
   async roll(...args: string[]): Promise<Ended & { report: Report }> {
     const ended = await this.slipway("--json", "start", ...args);

@@ -123,6 +123,11 @@ describe("how fast instances move", () => {
     expect(new DurationBook().migration("hv1")).toBeUndefined();
   });
 
+  test("the factor is one of the expected duration, however short that is", () => {
+    const speed = new DurationBook([moved(1, 2), moved(9, 3), moved(2, 3), moved(7, 1)]).migration("hv1");
+    expect(speed?.p95Factor).toBeCloseTo((7 / ((speed?.fixedMs ?? 0) + (speed?.perGibMs ?? 0))) * 1.25);
+  });
+
   test("whatever the samples: no part is below zero, and 95 of 100 end within the factor", () => {
     const sample = fc.record({ ms: duration, gib: fc.integer({ min: 1, max: 512 }) });
     fc.assert(

@@ -234,7 +234,9 @@ function speedOf(samples: readonly { ms: number; gib: number }[]): Omit<Migratio
       0.5,
     );
   }
-  const excess = samples.map((s) => s.ms / Math.max(1, fixedMs + perGibMs * s.gib));
+  // Nothing can be a multiple of no time at all.
+  fixedMs = Math.max(1, fixedMs);
+  const excess = samples.map((s) => s.ms / (fixedMs + perGibMs * s.gib));
   const p95Factor = Math.max(1, rank(excess, 0.95)) * widening(samples.length);
   return { fixedMs, perGibMs, p95Factor, samples: samples.length };
 }
