@@ -173,6 +173,26 @@ test("report: outcome per host, why it failed, sums, what still stands and how t
   await expect(text(renderReport(report, NOW))).toMatchFileSnapshot("golden/report.txt");
 });
 
+test("report of a drain: nothing is called updated, not even none", () => {
+  const sums = (op: string, outcome: string, reasonCode: string) =>
+    renderReport(
+      {
+        outcome: "",
+        details: "",
+        startedAt: "",
+        endedAt: "",
+        startedBy: "",
+        op,
+        ledger: [],
+        hosts: [{ name: "hv1", outcome, reason: "", reasonCode, stages: [], instances: [] }],
+      } as unknown as operatorWire.Report,
+      NOW,
+    ).at(-1);
+  expect(sums("drain", "failed", "drain-failed")).toBe("1 host: 0 drained, 0 skipped, 1 failed, 0 untouched");
+  expect(sums("drain", "updated", "drained")).toBe("1 host: 1 drained, 0 skipped, 0 failed, 0 untouched");
+  expect(sums("hooks", "failed", "verdict")).toBe("1 host: 0 updated, 0 skipped, 1 failed, 0 untouched");
+});
+
 test("plan: waves, steps, skipped, warnings, blockers, and how to start it", async () => {
   const planned = (name: string) => ({
     host: name,

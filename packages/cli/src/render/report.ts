@@ -7,6 +7,7 @@ import {
   clock,
   count,
   dateTime,
+  doneCodes,
   elapsed,
   outcomeWord,
   type Paint,
@@ -67,7 +68,9 @@ export function renderReport(
         report.hosts.filter((h) => h.outcome === outcome),
         outcomeWord,
       );
-      return those.size === 0 ? [`0 ${outcome}`] : [...those].map(([word, list]) => `${list.length} ${clean(word)}`);
+      return those.size === 0
+        ? [`0 ${clean(outcomeWord({ outcome, reasonCode: doneCodes[report.op] ?? "" }))}`]
+        : [...those].map(([word, list]) => `${list.length} ${clean(word)}`);
     })
     .join(", ");
   lines.push("", `${count(report.hosts.length, "host")}: ${outcomes}`);

@@ -144,7 +144,9 @@ export function aboutText(reason: { subject: string; text: string; fix: string; 
   return subject === "" || reason.text.includes(name) ? reasonText(reason) : `${subject}: ${reasonText(reason)}`;
 }
 
-const doneWords: ReadonlySet<string> = new Set(["drained", "restored", "moved"]);
+/** By what was asked of a host: the code of having done it, which is a word as well. */
+export const doneCodes: Readonly<Record<string, string>> = { drain: "drained", restore: "restored", move: "moved" };
+const doneWords: ReadonlySet<string> = new Set(Object.values(doneCodes));
 
 /** What became of a host: who only drained it, brought it back or moved instances has updated nothing. */
 export function outcomeWord({ outcome, reasonCode }: { outcome: string; reasonCode: string }): string {

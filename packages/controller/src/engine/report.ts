@@ -1,5 +1,5 @@
 import { type HostRun, type LedgerRecord, type Run, type StepRecord, stepInHand } from "../domain/run.ts";
-import { isStage } from "../domain/words.ts";
+import { isStage, type RunOptions } from "../domain/words.ts";
 
 /** One execution of a hook, for reports. Names are those of `slipway report --format json`. */
 export interface StageReport {
@@ -44,6 +44,7 @@ export interface RunReport {
   readonly startedAt: string;
   readonly endedAt: string;
   readonly startedBy: string;
+  readonly op: RunOptions["op"];
   /** What this run changed and what still stands. */
   readonly ledger: readonly LedgerRecord[];
 }
@@ -120,6 +121,7 @@ export function reportOf(run: Run): RunReport {
     startedAt: iso(run.startedAt),
     endedAt: iso(run.endedAt),
     startedBy: run.spec.startedBy,
+    op: run.spec.options.op,
     ledger: run.ledger.filter((l) => l.closedAt === undefined),
   };
 }
