@@ -19,6 +19,15 @@ describe("a departure", () => {
     }
   });
 
+  test("is told when nothing follows its account, as where no other guest moves", async () => {
+    const departures = new Departures();
+    const departure = departures.expect("vm1");
+    const account = events.slice(events.indexOf("event 'job-completed'"));
+    const whole = account.slice(0, account.search(/\n(?!\t)/) + 1);
+    departures.hear(`event 'lifecycle' for domain 'vm1': Stopped Migrated\n${whole}`);
+    expect(await departure.left(1_000)).toMatchObject({ processed: 77_572_909, downtimeMs: 404 });
+  });
+
   test("is waited for", async () => {
     const departures = new Departures();
     const left = departures.expect("vm1").left(10_000);

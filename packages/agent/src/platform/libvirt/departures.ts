@@ -11,9 +11,12 @@ export interface Departure {
   close(): void;
 }
 
+/** virsh prints an event with its account at once; when as long as this nothing more has come, the account is whole. */
+const QUIET_MS = 5;
+
 interface Heard {
   isStopped: boolean;
-  /** Lines of its account; whole when another line has followed. */
+  /** Lines of its account; whole when another line has followed, or nothing has for a while. */
   readonly account: string[];
   isWhole: boolean;
   tell: () => void;
@@ -25,11 +28,15 @@ export class Departures {
   #rest = "";
   /** Whose account is being printed. */
   #open: Heard | undefined;
+  #quiet: NodeJS.Timeout | undefined;
 
   hear(chunk: string): void {
     const lines = (this.#rest + chunk).split("\n");
     this.#rest = (lines.pop() ?? "").slice(-10_000);
     if (this.#expected.size > 0) for (const line of lines) this.#line(line);
+    clearTimeout(this.#quiet);
+    // An account is the last that libvirt tells of a migration: on a host that is otherwise quiet no line follows.
+    if (this.#open !== undefined && this.#rest === "") this.#quiet = setTimeout(() => this.#close(), QUIET_MS);
   }
 
   /** To be called before it begins: what was heard earlier is about another one. */
@@ -62,11 +69,7 @@ export class Departures {
       this.#open.account.push(line);
       return;
     }
-    if (this.#open !== undefined) {
-      this.#open.isWhole = true;
-      finish(this.#open);
-      this.#open = undefined;
-    }
+    this.#close();
     for (const [name, heard] of this.#expected) {
       if (line === `event 'lifecycle' for domain '${name}': Stopped Migrated`) heard.isStopped = true;
       else if (line === `event 'job-completed' for domain '${name}':`) {
@@ -77,6 +80,13 @@ export class Departures {
       finish(heard);
       return;
     }
+  }
+
+  #close(): void {
+    if (this.#open === undefined) return;
+    this.#open.isWhole = true;
+    finish(this.#open);
+    this.#open = undefined;
   }
 }
 
