@@ -152,9 +152,17 @@ async function bySlipway(lab: Lab, from: string): Promise<Emptied> {
   return { wallMs, moveMs: report.hosts.flatMap((host) => host.instances.map((one) => one.durationMs)) };
 }
 
+/** The agents are frozen meanwhile: they would read their hosts at every event, which a site without them does not pay for. */
 async function byShell(lab: Lab, from: string, to: string, bandwidth: Bandwidth): Promise<Emptied> {
-  const { stdout, wallMs } = await timed(() => ok(lab, from, ["bash", "-c", bareLoop(to, bandwidth)]));
+  await signalAgents(lab, "STOP");
+  const { stdout, wallMs } = await timed(() => ok(lab, from, ["bash", "-c", bareLoop(to, bandwidth)])).finally(() =>
+    signalAgents(lab, "CONT"),
+  );
   return { wallMs, moveMs: stdout.trim().split("\n").map(Number) };
+}
+
+async function signalAgents(lab: Lab, signal: "STOP" | "CONT"): Promise<void> {
+  for (const host of HOSTS) await ok(lab, host, ["systemctl", "kill", "-s", signal, "slipway-agent"]);
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<T & { wallMs: number }> {
