@@ -272,6 +272,8 @@ test("why a host is as it is: what is done to its instances, what was stopped, a
   // The fake agent says that it has stopped it; then its picture shows it.
   agent?.tell(picture({ ...web, state: "shutoff" }));
   await until("the end", async () => (await alice.getRun({ run }, BOUNDS)).run?.outcome !== "");
+  // Readers of the report can tell what was asked.
+  expect((await alice.getReport({ run }, BOUNDS)).report?.op).toBe("drain");
   expect((await why()).find((r) => r.rule === "instance-stopped")).toMatchObject({
     text: expect.stringMatching(/^instance web was stopped by run \S+ at \S+ and was not started since$/),
     fix: "slipway restore hv1",
