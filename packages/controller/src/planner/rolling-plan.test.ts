@@ -201,6 +201,7 @@ test("random pools: what is printed is the schedule's, whatever the limits", () 
       if (isGiven) expect(p.hosts.map((h) => h.name)).toEqual(hosts.map((_, h) => `hv${h}`));
       return true;
     }),
-    { numRuns: 60 },
+    // The last way out of this one once moved an instance of the host in its turn twice.
+    { numRuns: 60, examples: [[[[6, 6], [5], [7, 5, 4, 5]], 1, true]] },
   );
 });

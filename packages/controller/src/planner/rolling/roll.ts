@@ -98,7 +98,10 @@ export class Roll {
             close([]);
             board.nextWave();
           }
-          board.move(u, to, i >= turn && board.world.at[u] === way.host ? "drain" : "make-room");
+          const leaves = i >= turn && board.world.at[u] === way.host;
+          // Nothing comes onto the host any more: what leaves it and goes on later waits there, and goes once.
+          if (leaves && way.moves.slice(i + 1).some(([later]) => later === u)) continue;
+          board.move(u, to, leaves ? "drain" : "make-room");
         }
         board.setRole(way.host, AWAY);
         wave.push(way.host);
